@@ -1,0 +1,103 @@
+"""The errors a caller can cause, and the one table that gives each its HTTP status and gRPC code.
+
+MaquetteError
+├── ImageMissing  ImageUndecodable  ImageTruncated  ImageFormatUnsupported  ImageTooManyBytes  ImageTooManyPixels
+├── ParameterInvalid
+├── Unauthenticated
+├── Overloaded  DeadlineExceeded  NotReady
+└── Internal            a bug; the exception's own message never leaves the process
+
+The domain raises these classes and knows no transport; ``http.py`` and ``grpc_server.py`` look the codes up in ``TABLE``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import grpc
+
+
+class MaquetteError(Exception):
+    """``detail`` is one sentence for the caller that says what to do. It never holds a path or another exception's text."""
+
+    code: ClassVar[str]
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ImageMissing(MaquetteError):
+    code = "IMAGE_MISSING"
+
+
+class ImageUndecodable(MaquetteError):
+    code = "IMAGE_UNDECODABLE"
+
+
+class ImageTruncated(MaquetteError):
+    code = "IMAGE_TRUNCATED"
+
+
+class ImageFormatUnsupported(MaquetteError):
+    code = "IMAGE_FORMAT_UNSUPPORTED"
+
+
+class ImageTooManyBytes(MaquetteError):
+    code = "IMAGE_TOO_MANY_BYTES"
+
+
+class ImageTooManyPixels(MaquetteError):
+    code = "IMAGE_TOO_MANY_PIXELS"
+
+
+class ParameterInvalid(MaquetteError):
+    code = "PARAMETER_INVALID"
+
+
+class Unauthenticated(MaquetteError):
+    code = "UNAUTHENTICATED"
+
+
+class Overloaded(MaquetteError):
+    code = "OVERLOADED"
+
+
+class DeadlineExceeded(MaquetteError):
+    code = "DEADLINE_EXCEEDED"
+
+
+class NotReady(MaquetteError):
+    code = "NOT_READY"
+
+
+class Internal(MaquetteError):
+    code = "INTERNAL"
+
+    def __init__(self) -> None:
+        super().__init__("The service failed; the request id finds the cause in its log.")
+
+
+class Row(NamedTuple):
+    """``retry_after`` is in seconds, for HTTP's Retry-After and google.rpc.RetryInfo; None where retrying does not help."""
+
+    title: str
+    http: int
+    grpc: grpc.StatusCode
+    retry_after: int | None = None
+
+
+TABLE: dict[str, Row] = {
+    "IMAGE_MISSING": Row("No image was sent", 400, grpc.StatusCode.INVALID_ARGUMENT),
+    "IMAGE_UNDECODABLE": Row("The bytes are not an image", 400, grpc.StatusCode.INVALID_ARGUMENT),
+    "IMAGE_TRUNCATED": Row("The image is cut short", 400, grpc.StatusCode.INVALID_ARGUMENT),
+    "IMAGE_FORMAT_UNSUPPORTED": Row("The image format is not supported", 415, grpc.StatusCode.INVALID_ARGUMENT),
+    "IMAGE_TOO_MANY_BYTES": Row("The image file is too large", 413, grpc.StatusCode.INVALID_ARGUMENT),
+    "IMAGE_TOO_MANY_PIXELS": Row("The image has too many pixels", 413, grpc.StatusCode.INVALID_ARGUMENT),
+    "PARAMETER_INVALID": Row("A parameter is invalid", 422, grpc.StatusCode.INVALID_ARGUMENT),
+    "UNAUTHENTICATED": Row("The API key is missing or wrong", 401, grpc.StatusCode.UNAUTHENTICATED),
+    "OVERLOADED": Row("The service is at capacity", 503, grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=1),
+    "DEADLINE_EXCEEDED": Row("The deadline passed", 504, grpc.StatusCode.DEADLINE_EXCEEDED),
+    "NOT_READY": Row("The service is not ready", 503, grpc.StatusCode.UNAVAILABLE, retry_after=1),
+    "INTERNAL": Row("The service failed", 500, grpc.StatusCode.INTERNAL),
+}
