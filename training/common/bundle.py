@@ -49,13 +49,9 @@ def parity(
     for name, difference in worst.items():
         variation = float(np.concatenate(spread[name]).std(axis=0).max())
         if not difference <= tolerance:
-            raise ParityError(
-                f"output {name!r} differs from the framework's by {difference:.3g}, allowed {tolerance:.3g}"
-            )
+            raise ParityError(f"output {name!r} differs from the framework's by {difference:.3g}, allowed {tolerance:.3g}")
         if not variation > 10 * tolerance:
-            raise ParityError(
-                f"output {name!r} hardly varies over these pictures ({variation:.3g}): train the model first"
-            )
+            raise ParityError(f"output {name!r} hardly varies over these pictures ({variation:.3g}): train the model first")
     return worst
 
 

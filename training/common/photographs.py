@@ -17,9 +17,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 
 def find(folder: Path) -> list[Path]:
     """Every photograph below ``folder``, sorted by path, so that a seed means the same split everywhere."""
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
 
 
 def read(path: Path, size: tuple[int, int], rule: images.ResizeRule) -> images.RGB:
@@ -38,9 +36,7 @@ def load(
 
     With ``cache`` (a folder), the array is kept there and reused while the list of files, their sizes and times are the same.
     """
-    key = hashlib.sha256(
-        repr((size, rule.value, [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths])).encode()
-    )
+    key = hashlib.sha256(repr((size, rule.value, [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths])).encode())
     kept = cache / f"{key.hexdigest()[:16]}.npz" if cache else None
     if kept and kept.exists():
         with np.load(kept) as stored:
@@ -54,9 +50,7 @@ def load(
     pixels = np.stack(pictures) if pictures else np.empty((0, *size, 3), np.uint8)
     if kept:
         with runs.whole(kept) as temporary:
-            np.savez(
-                temporary, pixels=pixels, bad=np.array([i for i, _ in bad], int), why=np.array([w for _, w in bad], str)
-            )
+            np.savez(temporary, pixels=pixels, bad=np.array([i for i, _ in bad], int), why=np.array([w for _, w in bad], str))
     return pixels, [(paths[index], why) for index, why in bad]
 
 
@@ -64,7 +58,5 @@ def duplicates(paths: Iterable[Path]) -> dict[Path, Path]:
     """Files with the very bytes of an earlier one -> that earlier one."""
     first: dict[bytes, Path] = {}
     return {
-        path: kept
-        for path in paths
-        if (kept := first.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)) != path
+        path: kept for path in paths if (kept := first.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)) != path
     }
