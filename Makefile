@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
+
+.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.serve  ## Install what serving needs (no training framework)
+
+setup-dev: $(VENV)/.dev  ## Install what training, tests and lint need
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve]'
+	@touch $@
+
+# torch first and by version, so that a wheel lying on the machine is preferred to the registry's CUDA build.
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,train,dev]'
+	@touch $@ $(VENV)/.serve
+
+serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stops them
+	$(BIN)/python -m services
+
+test: setup-dev lint proto-check  ## Lint, types, and the whole suite
+	$(BIN)/python -m pytest
+
+lint: setup-dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+proto: setup-dev  ## Regenerate the stubs from protos/
+	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	  --python_out=. --pyi_out=. --grpc_python_out=. --mypy_grpc_out=. $(PROTOS)
+
+proto-check: proto  ## Fail when the committed stubs are not those of protos/
+	git diff --exit-code -- protos
+
+bench: setup-dev  ## Images per second of each service over both transports beside plain ONNX Runtime
+	$(BIN)/python -m benchmarks.serving
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

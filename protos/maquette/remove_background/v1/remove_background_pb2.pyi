@@ -1,0 +1,115 @@
+from protos.maquette.common.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Output(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTPUT_UNSPECIFIED: _ClassVar[Output]
+    OUTPUT_MASK: _ClassVar[Output]
+    OUTPUT_CUTOUT: _ClassVar[Output]
+    OUTPUT_BOTH: _ClassVar[Output]
+
+class Frame(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FRAME_UNSPECIFIED: _ClassVar[Frame]
+    FRAME_SENSOR: _ClassVar[Frame]
+    FRAME_DISPLAY: _ClassVar[Frame]
+OUTPUT_UNSPECIFIED: Output
+OUTPUT_MASK: Output
+OUTPUT_CUTOUT: Output
+OUTPUT_BOTH: Output
+FRAME_UNSPECIFIED: Frame
+FRAME_SENSOR: Frame
+FRAME_DISPLAY: Frame
+
+class RemoveBackgroundRequest(_message.Message):
+    __slots__ = ("image", "output", "frame", "threshold")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    output: Output
+    frame: Frame
+    threshold: float
+    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class EdgeContact(_message.Message):
+    __slots__ = ("top", "right", "bottom", "left")
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    top: bool
+    right: bool
+    bottom: bool
+    left: bool
+    def __init__(self, top: _Optional[bool] = ..., right: _Optional[bool] = ..., bottom: _Optional[bool] = ..., left: _Optional[bool] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("width", "height", "coverage", "edges", "components", "empty", "uncertainty")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    EDGES_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_FIELD_NUMBER: _ClassVar[int]
+    UNCERTAINTY_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    height: int
+    coverage: float
+    edges: EdgeContact
+    components: int
+    empty: bool
+    uncertainty: float
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., coverage: _Optional[float] = ..., edges: _Optional[_Union[EdgeContact, _Mapping]] = ..., components: _Optional[int] = ..., empty: _Optional[bool] = ..., uncertainty: _Optional[float] = ...) -> None: ...
+
+class RemoveBackgroundResponse(_message.Message):
+    __slots__ = ("mask", "cutout", "report", "model_version", "request_id", "notes")
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    CUTOUT_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    mask: bytes
+    cutout: bytes
+    report: Report
+    model_version: str
+    request_id: str
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, mask: _Optional[bytes] = ..., cutout: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: _common_pb2.Model
+    def __init__(self, model: _Optional[_Union[_common_pb2.Model, _Mapping]] = ...) -> None: ...
+
+class RemoveBackgroundStreamRequest(_message.Message):
+    __slots__ = ("id", "request")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    request: RemoveBackgroundRequest
+    def __init__(self, id: _Optional[str] = ..., request: _Optional[_Union[RemoveBackgroundRequest, _Mapping]] = ...) -> None: ...
+
+class RemoveBackgroundStreamResponse(_message.Message):
+    __slots__ = ("id", "response", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    response: RemoveBackgroundResponse
+    error: _common_pb2.Error
+    def __init__(self, id: _Optional[str] = ..., response: _Optional[_Union[RemoveBackgroundResponse, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
