@@ -105,6 +105,14 @@ def header(data: bytes, limits: Limits) -> Image.Image:
     return image
 
 
+def decoded_pixels(data: bytes, limits: Limits, shrink_to: int | None) -> int:
+    """How many pixels :func:`decode` will hold, told from the header. Raises what :func:`header` raises."""
+    image = header(data, limits)
+    if shrink_to:
+        image.draft(None, (shrink_to, shrink_to))
+    return image.width * image.height
+
+
 def decode(data: bytes, limits: Limits, frame: Frame, *, shrink_to: int | None = None) -> Decoded:
     """Decode to upright sRGB.
 

@@ -1,0 +1,194 @@
+"""What one worker process holds: its model, its batcher, its budgets and whether it is ready. It knows no transport.
+
+``Runtime.answer`` is the whole path of a photograph: limits, decoding, model, predictor. Both transports await it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, auto
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from services.common import errors, images, models, telemetry
+from services.common.batching import Batcher, Budget, Tensors
+from services.common.settings import Settings
+
+Parameters_contra = TypeVar("Parameters_contra", bound=BaseModel, contravariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
+Parameters = TypeVar("Parameters", bound=BaseModel)
+Answer = TypeVar("Answer")
+T = TypeVar("T")
+
+
+class Predictor(Protocol[Parameters_contra, Answer_co]):
+    """The pure part of a service."""
+
+    def check(self, parameters: Parameters_contra) -> None:
+        """Judge the parameters against the model before any work is done. Raises ``ParameterInvalid``."""
+
+    def reading(self, parameters: Parameters_contra) -> tuple[images.Frame, bool]:
+        """Which way up the photograph is read, and whether its full size is needed."""
+
+    def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters_contra) -> Answer_co:
+        """A photograph and the graph's outputs for it -> the answer. Runs on a thread."""
+
+
+class State(Enum):
+    STARTING = auto()
+    READY = auto()
+    DRAINING = auto()
+    FAILED = auto()
+
+
+_REFUSALS = {
+    State.STARTING: "The service is warming up; try again in a moment.",
+    State.DRAINING: "The service is shutting down; try again on another replica.",
+    State.FAILED: "The model did not load; the service's log says why.",
+}
+
+
+class Runtime(Generic[Parameters, Answer]):
+    """One service in one process. ``make_predictor`` builds its pure part from the verified bundle."""
+
+    def __init__(
+        self,
+        service: str,
+        settings: Settings,
+        parameters: type[Parameters],
+        make_predictor: Callable[[models.Bundle], Predictor[Parameters, Answer]],
+    ) -> None:
+        self.service, self.settings = service, settings
+        self._parameters, self._make_predictor = parameters, make_predictor
+        self.state = State.STARTING
+        self._threads = ThreadPoolExecutor(settings.lanes, thread_name_prefix="image")
+        self._calls = Budget(settings.max_queue, "Too many calls are waiting; try again after a pause.")
+        self._pixels = Budget(
+            settings.megapixels_in_flight * 1_000_000, "Too many pixels are being decoded; try again after a pause."
+        )
+        self._bundle: models.Bundle | None = None
+        self._predictor: Predictor[Parameters, Answer] | None = None
+        self._batcher: Batcher | None = None
+
+    async def start(self) -> None:
+        """Load, verify and warm up the model, then become ready; a bundle that is not right leaves the service not ready."""
+        settings = self.settings
+        telemetry.READY.set(0)
+        try:
+            self._bundle, self._predictor = await self.in_thread(self._load)
+        except models.BundleError as error:
+            self.state = State.FAILED
+            telemetry.LOG.critical("the model did not load", extra={"service": self.service, "reason": str(error)})
+            return
+        except Exception:
+            self.state = State.FAILED
+            telemetry.LOG.critical("the model did not load", extra={"service": self.service}, exc_info=True)
+            return
+        self._batcher = Batcher(self._bundle.run, lanes=settings.lanes, max_batch=settings.max_batch)
+        if self.state is State.STARTING:
+            self.state = State.READY
+            telemetry.READY.set(1)
+            version = self._bundle.manifest.version
+            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version})
+
+    def drain(self) -> None:
+        """Refuse new calls from now on; those at work go on."""
+        if self.state is not State.FAILED:
+            self.state = State.DRAINING
+        telemetry.READY.set(0)
+
+    async def stop(self) -> None:
+        """Release the threads and the model. Call it once the transports have finished."""
+        self.drain()
+        if self._batcher:
+            await self._batcher.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def require_ready(self) -> None:
+        """Raises ``NotReady`` with the reason."""
+        if self.state is not State.READY:
+            raise errors.NotReady(_REFUSALS[self.state])
+
+    @property
+    def bundle(self) -> models.Bundle:
+        self.require_ready()
+        assert self._bundle is not None
+        return self._bundle
+
+    @property
+    def predictor(self) -> Predictor[Parameters, Answer]:
+        self.require_ready()
+        assert self._predictor is not None
+        return self._predictor
+
+    def parse(self, values: Mapping[str, Any]) -> Parameters:
+        """Values from either transport -> the service's parameters. Raises ``ParameterInvalid`` naming the first wrong one."""
+        try:
+            return self._parameters.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"]) or "parameters"
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(self._parameters.model_fields) or "none"
+                raise errors.ParameterInvalid(f"There is no parameter `{name}`; known are: {known}.") from None
+            message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None
+
+    async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
+        """One encoded photograph -> its answer.
+
+        ``wait`` is for streams, which hold their callers back instead of refusing them. Raises any of the domain errors.
+        """
+        code = "INTERNAL"
+        try:
+            predictor, bundle = self.predictor, self.bundle
+            assert self._batcher is not None
+            predictor.check(parameters)
+            frame, full_size = predictor.reading(parameters)
+            shrink_to = None if full_size else 2 * max(bundle.manifest.input.height, bundle.manifest.input.width)
+            try:
+                async with asyncio.timeout(self.settings.timeout_seconds), self._calls.hold(1, wait=wait):
+                    pixels = images.decoded_pixels(data, self.settings.limits, shrink_to)
+                    async with self._pixels.hold(pixels, wait=wait):
+                        telemetry.PIXELS_IN_FLIGHT.inc(pixels)
+                        try:
+                            photograph, prepared = await self.in_thread(self._prepare, bundle, data, frame, shrink_to)
+                            outputs = await self._batcher.submit(prepared)
+                            result = await self.in_thread(predictor.answer, photograph, outputs, parameters)
+                        finally:
+                            telemetry.PIXELS_IN_FLIGHT.dec(pixels)
+            except TimeoutError:
+                raise errors.DeadlineExceeded("The photograph was not answered in time; try again, or send a smaller one.") from None
+            code = "OK"
+            return result
+        except errors.MaquetteError as error:
+            code = error.code
+            raise
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        finally:
+            telemetry.ITEMS.labels(self.service, code).inc()
+
+    async def in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, functools.partial(function, *arguments, **named))
+
+    def _prepare(
+        self, bundle: models.Bundle, data: bytes, frame: images.Frame, shrink_to: int | None
+    ) -> tuple[images.Decoded, images.RGB]:
+        photograph = images.decode(data, self.settings.limits, frame, shrink_to=shrink_to)
+        return photograph, bundle.prepare(photograph.pixels)
+
+    def _load(self) -> tuple[models.Bundle, Predictor[Parameters, Answer]]:
+        settings = self.settings
+        folder = settings.models / self.service
+        path = folder / settings.model_version if settings.model_version else models.latest(settings.models, self.service)
+        bundle = models.load(path)
+        if bundle.manifest.service != self.service:
+            raise models.BundleError(f"{path}: is a bundle of {bundle.manifest.service}, not of {self.service}")
+        return bundle, self._make_predictor(bundle)
