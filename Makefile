@@ -39,7 +39,8 @@ lint: setup-dev  ## ruff and mypy
 
 proto: setup-dev  ## Regenerate the stubs from protos/
 	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-	  --python_out=. --pyi_out=. --grpc_python_out=. --mypy_grpc_out=. $(PROTOS)
+	  --python_out=. --pyi_out=. --grpc_python_out=. --mypy_grpc_out=. \
+	  --include_source_info --descriptor_set_out=protos/maquette.binpb $(PROTOS)
 
 proto-check: proto  ## Fail when the committed stubs are not those of protos/
 	git diff --exit-code -- protos

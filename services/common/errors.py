@@ -99,5 +99,8 @@ TABLE: dict[str, Row] = {
     "OVERLOADED": Row("The service is at capacity", 503, grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=1),
     "DEADLINE_EXCEEDED": Row("The deadline passed", 504, grpc.StatusCode.DEADLINE_EXCEEDED),
     "NOT_READY": Row("The service is not ready", 503, grpc.StatusCode.UNAVAILABLE, retry_after=1),
+    # HTTP's own: gRPC answers UNIMPLEMENTED by itself (docs/decisions/0002).
+    "NOT_FOUND": Row("There is nothing at this path", 404, grpc.StatusCode.UNIMPLEMENTED),
+    "METHOD_NOT_ALLOWED": Row("The path does not take this method", 405, grpc.StatusCode.UNIMPLEMENTED),
     "INTERNAL": Row("The service failed", 500, grpc.StatusCode.INTERNAL),
 }

@@ -161,6 +161,16 @@ def resize(pixels: RGB, size: tuple[int, int], rule: ResizeRule) -> RGB:
     return np.asarray(resized)
 
 
+def to_sensor(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Undo the EXIF orientation (1-8): an upright array [h, w, ...] -> the rows as the camera stored them."""
+    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    if orientation in (3, 4, 6, 7):
+        turned = turned[::-1]
+    if orientation in (2, 3, 7, 8):
+        turned = turned[:, ::-1]
+    return np.ascontiguousarray(turned)
+
+
 def too_many_bytes(limits: Limits) -> errors.ImageTooManyBytes:
     return errors.ImageTooManyBytes(f"The image file is too large; send at most {limits.max_bytes / 2**20:g} MiB.")
 

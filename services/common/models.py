@@ -182,6 +182,14 @@ def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
         raise BundleError(f"{path}: onnxruntime cannot open it: {error}") from error
 
 
+def details(bundle: Bundle, kind: type[_M]) -> _M:
+    """The service's own part of the manifest. Raises :class:`BundleError` when it is not as ``kind`` says."""
+    try:
+        return kind.model_validate(bundle.manifest.details)
+    except ValidationError as error:
+        raise BundleError(f"{bundle.path / MANIFEST}: details: {error}") from error
+
+
 def latest(root: Path, service: str) -> Path:
     """The bundle of the highest version under ``root/<service>``; versions sort naturally (1.10 after 1.9)."""
     folders = [entry for entry in (root / service).glob("*") if (entry / MANIFEST).is_file()]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -31,8 +32,8 @@ class Predictor(Protocol[Parameters_contra, Answer_co]):
     def check(self, parameters: Parameters_contra) -> None:
         """Judge the parameters against the model before any work is done. Raises ``ParameterInvalid``."""
 
-    def reading(self, parameters: Parameters_contra) -> tuple[images.Frame, bool]:
-        """Which way up the photograph is read, and whether its full size is needed."""
+    def needs_full_size(self, parameters: Parameters_contra) -> bool:
+        """Whether the answer needs every pixel; if not, a JPEG may be shrunk while it is decoded."""
 
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters_contra) -> Answer_co:
         """A photograph and the graph's outputs for it -> the answer. Runs on a thread."""
@@ -79,7 +80,7 @@ class Runtime(Generic[Parameters, Answer]):
         settings = self.settings
         telemetry.READY.set(0)
         try:
-            self._bundle, self._predictor = await self.in_thread(self._load)
+            bundle, self._predictor = await self.in_thread(self._load)
         except models.BundleError as error:
             self.state = State.FAILED
             telemetry.LOG.critical("the model did not load", extra={"service": self.service, "reason": str(error)})
@@ -88,11 +89,12 @@ class Runtime(Generic[Parameters, Answer]):
             self.state = State.FAILED
             telemetry.LOG.critical("the model did not load", extra={"service": self.service}, exc_info=True)
             return
-        self._batcher = Batcher(self._bundle.run, lanes=settings.lanes, max_batch=settings.max_batch)
+        self._bundle = bundle
+        self._batcher = Batcher(bundle.run, lanes=settings.lanes, max_batch=settings.max_batch)
         if self.state is State.STARTING:
             self.state = State.READY
             telemetry.READY.set(1)
-            version = self._bundle.manifest.version
+            version = bundle.manifest.version
             telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version})
 
     def drain(self) -> None:
@@ -107,6 +109,10 @@ class Runtime(Generic[Parameters, Answer]):
         if self._batcher:
             await self._batcher.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def ready(self) -> bool:
+        return self.state is State.READY
 
     def require_ready(self) -> None:
         """Raises ``NotReady`` with the reason."""
@@ -138,31 +144,43 @@ class Runtime(Generic[Parameters, Answer]):
             message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
             raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None
 
-    async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
-        """One encoded photograph -> its answer.
+    @asynccontextmanager
+    async def slot(self, *, wait: bool = False) -> AsyncIterator[None]:
+        """A place among the calls at work, for at most the configured time.
 
-        ``wait`` is for streams, which hold their callers back instead of refusing them. Raises any of the domain errors.
+        ``wait`` is for streams, which hold their callers back instead of refusing them. Raises ``NotReady``,
+        ``Overloaded``, ``DeadlineExceeded``.
         """
+        self.require_ready()
+        async with self._calls.hold(1, wait=wait):
+            try:
+                async with asyncio.timeout(self.settings.timeout_seconds):
+                    yield
+            except TimeoutError:
+                sentence = "The photograph was not answered in time; try again, or send a smaller one."
+                raise errors.DeadlineExceeded(sentence) from None
+
+    async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
+        """One encoded photograph -> its answer, within a :meth:`slot`. Raises any of the domain errors."""
         code = "INTERNAL"
         try:
             predictor, bundle = self.predictor, self.bundle
             assert self._batcher is not None
             predictor.check(parameters)
-            frame, full_size = predictor.reading(parameters)
-            shrink_to = None if full_size else 2 * max(bundle.manifest.input.height, bundle.manifest.input.width)
-            try:
-                async with asyncio.timeout(self.settings.timeout_seconds), self._calls.hold(1, wait=wait):
-                    pixels = images.decoded_pixels(data, self.settings.limits, shrink_to)
-                    async with self._pixels.hold(pixels, wait=wait):
-                        telemetry.PIXELS_IN_FLIGHT.inc(pixels)
-                        try:
-                            photograph, prepared = await self.in_thread(self._prepare, bundle, data, frame, shrink_to)
-                            outputs = await self._batcher.submit(prepared)
-                            result = await self.in_thread(predictor.answer, photograph, outputs, parameters)
-                        finally:
-                            telemetry.PIXELS_IN_FLIGHT.dec(pixels)
-            except TimeoutError:
-                raise errors.DeadlineExceeded("The photograph was not answered in time; try again, or send a smaller one.") from None
+            shrink_to = (
+                None
+                if predictor.needs_full_size(parameters)
+                else 2 * max(bundle.manifest.input.height, bundle.manifest.input.width)
+            )
+            pixels = images.decoded_pixels(data, self.settings.limits, shrink_to)
+            async with self._pixels.hold(pixels, wait=wait):
+                telemetry.PIXELS_IN_FLIGHT.inc(pixels)
+                try:
+                    photograph, prepared = await self.in_thread(self._prepare, bundle, data, shrink_to)
+                    outputs = await self._batcher.submit(prepared)
+                    result = await self.in_thread(predictor.answer, photograph, outputs, parameters)
+                finally:
+                    telemetry.PIXELS_IN_FLIGHT.dec(pixels)
             code = "OK"
             return result
         except errors.MaquetteError as error:
@@ -178,10 +196,8 @@ class Runtime(Generic[Parameters, Answer]):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, functools.partial(function, *arguments, **named))
 
-    def _prepare(
-        self, bundle: models.Bundle, data: bytes, frame: images.Frame, shrink_to: int | None
-    ) -> tuple[images.Decoded, images.RGB]:
-        photograph = images.decode(data, self.settings.limits, frame, shrink_to=shrink_to)
+    def _prepare(self, bundle: models.Bundle, data: bytes, shrink_to: int | None) -> tuple[images.Decoded, images.RGB]:
+        photograph = images.decode(data, self.settings.limits, images.Frame.DISPLAY, shrink_to=shrink_to)
         return photograph, bundle.prepare(photograph.pixels)
 
     def _load(self) -> tuple[models.Bundle, Predictor[Parameters, Answer]]:

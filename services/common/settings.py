@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -102,3 +103,12 @@ def load() -> Settings:
             variable = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
             lines.append(variable + problem["msg"].removeprefix("Value error, "))
         raise SettingsError("; ".join(lines)) from None
+
+
+def load_or_exit() -> Settings:
+    """:func:`load` for a process that is just starting: a wrong variable ends it with one sentence and status 2."""
+    try:
+        return load()
+    except SettingsError as error:
+        sys.stderr.write(f"maquette: {error}\n")
+        raise SystemExit(2) from None

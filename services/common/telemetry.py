@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 if os.environ.get("MAQUETTE_WORKERS", "1") == "1":
@@ -37,13 +38,9 @@ SECONDS = prometheus.Histogram(
 )
 ITEMS = prometheus.Counter("maquette_items", "Photographs answered, in single calls and in streams", ["service", "code"])
 QUEUE_SECONDS = prometheus.Histogram("maquette_queue_seconds", "Time from decoded to taken by the model", buckets=_SECONDS)
-QUEUE_LENGTH = prometheus.Gauge(
-    "maquette_queue_length", "Photographs waiting for the model", multiprocess_mode="livesum"
-)
+QUEUE_LENGTH = prometheus.Gauge("maquette_queue_length", "Photographs waiting for the model", multiprocess_mode="livesum")
 BATCH_SIZE = prometheus.Histogram("maquette_batch_size", "Photographs in one run of the model", buckets=(1, 2, 4, 8, 16, 32))
-PIXELS_IN_FLIGHT = prometheus.Gauge(
-    "maquette_pixels_in_flight", "Decoded pixels held at once", multiprocess_mode="livesum"
-)
+PIXELS_IN_FLIGHT = prometheus.Gauge("maquette_pixels_in_flight", "Decoded pixels held at once", multiprocess_mode="livesum")
 READY = prometheus.Gauge("maquette_ready", "1 while the service answers", multiprocess_mode="livemin")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
@@ -58,6 +55,14 @@ class Call:
     code: str = "OK"
 
 
+_CURRENT: ContextVar[Call] = ContextVar("call")
+
+
+def current() -> Call:
+    """The call being answered in this context."""
+    return _CURRENT.get()
+
+
 def request_id(sent: str | None) -> str:
     """The caller's id where it is one (1 to 128 of letters, digits and ``._:-``), else a new one."""
     return sent if sent and _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
@@ -67,6 +72,7 @@ def request_id(sent: str | None) -> str:
 def call(service: str, transport: str, method: str, headers: Mapping[str, str]) -> Iterator[Call]:
     """Count, time, trace and log one call. ``headers`` have lower-case names."""
     this = Call(method, request_id(headers.get("x-request-id")))
+    _CURRENT.set(this)
     started = time.perf_counter()
     with _TRACER.start_as_current_span(
         f"{service}/{method}", context=propagate.extract(headers), kind=trace.SpanKind.SERVER
@@ -99,7 +105,7 @@ def exposition() -> tuple[bytes, str]:
     registry: prometheus.CollectorRegistry = prometheus.REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = prometheus.CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return prometheus.generate_latest(registry), prometheus.CONTENT_TYPE_LATEST
 
 
@@ -124,5 +130,3 @@ class _ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         extra = " ".join(f"{key}={value}" for key, value in vars(record).items() if key not in self._PLAIN)
         return f"{super().format(record)} {extra}".rstrip()
-
-

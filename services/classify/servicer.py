@@ -1,0 +1,62 @@
+"""Proto <-> predictor, for both transports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from protos.maquette.classify.v1 import classify_pb2 as pb
+from protos.maquette.classify.v1 import classify_pb2_grpc
+from services.classify.predictor import Classification, Parameters
+from services.common import grpc_server, model_info, telemetry
+from services.common.runtime import Runtime
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ClassifyService"]
+
+
+class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
+    """The typed gRPC service."""
+
+    def __init__(self, runtime: Runtime[Parameters, Classification]) -> None:
+        self._runtime = runtime
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
+        async with self._runtime.slot():
+            return await self._answer(request)
+
+    def ClassifyStream(
+        self, requests: AsyncIterator[pb.ClassifyStreamRequest], context: Any
+    ) -> AsyncIterator[pb.ClassifyStreamResponse]:
+        return grpc_server.stream(self._runtime, requests, self._answer, pb.ClassifyStreamResponse)
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
+        return model(self._runtime)
+
+    async def _answer(self, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
+        parameters = self._runtime.parse({"top_k": request.top_k} if request.HasField("top_k") else {})
+        return message(self._runtime, await self._runtime.answer(request.image, parameters))
+
+
+def message(runtime: Runtime[Any, Any], answer: Classification) -> pb.ClassifyResponse:
+    """The answer with the model's version and the request's id."""
+    return pb.ClassifyResponse(
+        predictions=[
+            pb.Prediction(
+                label=prediction.label.id,
+                name=prediction.label.name,
+                probability=prediction.probability,
+                uri=prediction.label.uri or "",
+                broader=prediction.label.broader or "",
+            )
+            for prediction in answer.predictions
+        ],
+        abstained=answer.abstained,
+        model_version=runtime.bundle.manifest.version,
+        request_id=telemetry.current().request_id,
+        notes=answer.notes,
+    )
+
+
+def model(runtime: Runtime[Any, Any]) -> pb.GetModelResponse:
+    """The model behind the answers."""
+    return pb.GetModelResponse(model=model_info.message(runtime.bundle))
