@@ -9,15 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from protos.maquette.classify.v1.classify_pb2_grpc import add_ClassifyServiceServicer_to_server
-from services.classify.predictor import Classification, Parameters, Predictor
-from services.classify.servicer import SERVICE, Servicer, message, model
+from services.classify.predictor import Parameters, Predictor
+from services.classify.servicer import SERVICE, ClassifyRuntime, Servicer, message, model
 from services.common import http, openapi, settings
 from services.common.lifecycle import Lifecycle
-from services.common.runtime import Runtime
 
 NAME, PATH = "classify", "/v1/classify"
 SETTINGS = settings.load_or_exit()
-RUNTIME: Runtime[Parameters, Classification] = Runtime(NAME, SETTINGS, Parameters, Predictor)
+RUNTIME = ClassifyRuntime(NAME, SETTINGS, Parameters, Predictor)
 DOCUMENT = openapi.document(NAME, posts={PATH: ("ClassifyResponse", Parameters)}, gets={"/v1/model": "GetModelResponse"})
 
 

@@ -7,17 +7,18 @@ from typing import Any
 
 from protos.maquette.classify.v1 import classify_pb2 as pb
 from protos.maquette.classify.v1 import classify_pb2_grpc
-from services.classify.predictor import Classification, Parameters
+from services.classify.predictor import Classification, Parameters, Predictor
 from services.common import grpc_server, model_info, telemetry
 from services.common.runtime import Runtime
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ClassifyService"]
+ClassifyRuntime = Runtime[Parameters, Classification, Predictor]
 
 
 class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
     """The typed gRPC service."""
 
-    def __init__(self, runtime: Runtime[Parameters, Classification]) -> None:
+    def __init__(self, runtime: ClassifyRuntime) -> None:
         self._runtime = runtime
 
     async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
@@ -27,17 +28,20 @@ class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
     def ClassifyStream(
         self, requests: AsyncIterator[pb.ClassifyStreamRequest], context: Any
     ) -> AsyncIterator[pb.ClassifyStreamResponse]:
-        return grpc_server.stream(self._runtime, requests, self._answer, pb.ClassifyStreamResponse)
+        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.ClassifyStreamResponse)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
 
-    async def _answer(self, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
-        parameters = self._runtime.parse({"top_k": request.top_k} if request.HasField("top_k") else {})
-        return message(self._runtime, await self._runtime.answer(request.image, parameters))
+    async def _stream_item(self, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
+        return await self._answer(request, wait=True)
+
+    async def _answer(self, request: pb.ClassifyRequest, *, wait: bool = False) -> pb.ClassifyResponse:
+        parameters = self._runtime.parse(grpc_server.chosen(request, "top_k"))
+        return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
 
 
-def message(runtime: Runtime[Any, Any], answer: Classification) -> pb.ClassifyResponse:
+def message(runtime: ClassifyRuntime, answer: Classification) -> pb.ClassifyResponse:
     """The answer with the model's version and the request's id."""
     return pb.ClassifyResponse(
         predictions=[
@@ -57,6 +61,6 @@ def message(runtime: Runtime[Any, Any], answer: Classification) -> pb.ClassifyRe
     )
 
 
-def model(runtime: Runtime[Any, Any]) -> pb.GetModelResponse:
+def model(runtime: ClassifyRuntime) -> pb.GetModelResponse:
     """The model behind the answers."""
     return pb.GetModelResponse(model=model_info.message(runtime.bundle))

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -35,7 +36,7 @@ _LONGEST_ID = 256
 class Server:
     """The gRPC side of one worker. ``add`` registers the typed servicer; ``service_name`` is its full proto name."""
 
-    def __init__(self, runtime: Runtime[Any, Any], service_name: str, add: Callable[[grpc.aio.Server], None]) -> None:
+    def __init__(self, runtime: Runtime[Any, Any, Any], service_name: str, add: Callable[[grpc.aio.Server], None]) -> None:
         settings = runtime.settings
         self._runtime, self._name = runtime, service_name
         self._server = grpc.aio.server(
@@ -80,7 +81,7 @@ class Server:
 
 
 async def stream(
-    runtime: Runtime[Any, Any], requests: AsyncIterator[Any], answer: Callable[[Any], Awaitable[Any]], envelope: type[Any]
+    runtime: Runtime[Any, Any, Any], requests: AsyncIterator[Any], answer: Callable[[Any], Awaitable[Any]], envelope: type[Any]
 ) -> AsyncIterator[Any]:
     """Answers in the order of the requests, a bounded number at work; reading stops while the caller does not read.
 
@@ -123,6 +124,11 @@ async def stream(
         while not waiting.empty():
             if (task := waiting.get_nowait()) is not None:
                 task.cancel()
+
+
+def chosen(request: Message, *fields: str) -> dict[str, Any]:
+    """The optional fields that the caller set."""
+    return {name: getattr(request, name) for name in fields if request.HasField(name)}
 
 
 def rich_status(code: str, detail: str, request_id: str) -> Any:

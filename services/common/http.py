@@ -87,7 +87,7 @@ async def read_photograph(request: Request, settings: Settings) -> tuple[bytes, 
 
 
 async def respond(
-    runtime: Runtime[Any, Any],
+    runtime: Runtime[Any, Any, Any],
     request: Request,
     message: Callable[[Any], Message],
     render: Callable[[Any], Response] | None = None,
@@ -109,9 +109,12 @@ async def respond(
 
 
 def as_json(message: Message) -> Response:
+    return JSONResponse(as_dict(message))
+
+
+def as_dict(message: Message) -> dict[str, Any]:
     """A proto message under its own field names; the proto is the source of truth for both transports."""
-    values = json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return JSONResponse(values)
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def problem(code: str, detail: str, request_id: str) -> Response:
@@ -236,7 +239,7 @@ def authorise(headers: Mapping[str, str], settings: Settings) -> None:
         raise errors.Unauthenticated("Send the API key as x-api-key, or as authorization: Bearer.")
 
 
-def pages(runtime: Runtime[Any, Any], document: Mapping[str, Any], gets: Mapping[str, Callable[[], Message]]) -> Starlette:
+def pages(runtime: Runtime[Any, Any, Any], document: Mapping[str, Any], gets: Mapping[str, Callable[[], Message]]) -> Starlette:
     """What is not a BentoML endpoint: metrics, the OpenAPI document, and the GET questions (path -> its answer)."""
 
     def page(answer: Callable[[], Message]) -> Callable[[Request], Awaitable[Response]]:

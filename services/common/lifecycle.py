@@ -19,7 +19,7 @@ from services.common.runtime import Runtime, State
 class Lifecycle:
     """Started and stopped by BentoML's hooks, in the worker's event loop. ``add`` registers the gRPC servicer."""
 
-    def __init__(self, runtime: Runtime[Any, Any], service: ServiceDescriptor, add: Callable[[GrpcServer], None]) -> None:
+    def __init__(self, runtime: Runtime[Any, Any, Any], service: ServiceDescriptor, add: Callable[[GrpcServer], None]) -> None:
         self._runtime, self._service, self._add = runtime, service, add
         self._background: set[asyncio.Task[None]] = set()
         self._server: Server | None = None

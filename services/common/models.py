@@ -132,6 +132,16 @@ class Bundle:
         """uint8 [batch, height, width, 3] -> one array per graph output, each with the batch axis first."""
         return dict(zip(self.outputs, self.session.run(self.outputs, {"images": batch}), strict=True))
 
+    def arrays(self, name: str, *keys: str) -> Tensors:
+        """The named arrays of an ``.npz`` of the bundle, never unpickled. Raises :class:`BundleError` when one is missing."""
+        if name not in self.manifest.files:
+            raise BundleError(f"{self.path / MANIFEST}: does not list {name}")
+        try:
+            with np.load(self.path / name, allow_pickle=False) as stored:
+                return {key: stored[key] for key in keys}
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(f"{self.path / name}: {error}") from error
+
     def check_golden(self) -> None:
         """Run the golden picture through decode, resize and graph; raise :class:`BundleError` when the answer differs."""
         golden = _parse(Golden, self.path / GOLDEN)

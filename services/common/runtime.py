@@ -23,6 +23,7 @@ Parameters_contra = TypeVar("Parameters_contra", bound=BaseModel, contravariant=
 Answer_co = TypeVar("Answer_co", covariant=True)
 Parameters = TypeVar("Parameters", bound=BaseModel)
 Answer = TypeVar("Answer")
+P = TypeVar("P", bound="Predictor[Any, Any]")
 T = TypeVar("T")
 
 
@@ -53,7 +54,7 @@ _REFUSALS = {
 }
 
 
-class Runtime(Generic[Parameters, Answer]):
+class Runtime(Generic[Parameters, Answer, P]):
     """One service in one process. ``make_predictor`` builds its pure part from the verified bundle."""
 
     def __init__(
@@ -61,7 +62,7 @@ class Runtime(Generic[Parameters, Answer]):
         service: str,
         settings: Settings,
         parameters: type[Parameters],
-        make_predictor: Callable[[models.Bundle], Predictor[Parameters, Answer]],
+        make_predictor: Callable[[models.Bundle], P],
     ) -> None:
         self.service, self.settings = service, settings
         self._parameters, self._make_predictor = parameters, make_predictor
@@ -72,7 +73,7 @@ class Runtime(Generic[Parameters, Answer]):
             settings.megapixels_in_flight * 1_000_000, "Too many pixels are being decoded; try again after a pause."
         )
         self._bundle: models.Bundle | None = None
-        self._predictor: Predictor[Parameters, Answer] | None = None
+        self._predictor: P | None = None
         self._batcher: Batcher | None = None
 
     async def start(self) -> None:
@@ -126,7 +127,7 @@ class Runtime(Generic[Parameters, Answer]):
         return self._bundle
 
     @property
-    def predictor(self) -> Predictor[Parameters, Answer]:
+    def predictor(self) -> P:
         self.require_ready()
         assert self._predictor is not None
         return self._predictor
@@ -178,7 +179,7 @@ class Runtime(Generic[Parameters, Answer]):
                 try:
                     photograph, prepared = await self.in_thread(self._prepare, bundle, data, shrink_to)
                     outputs = await self._batcher.submit(prepared)
-                    result = await self.in_thread(predictor.answer, photograph, outputs, parameters)
+                    result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
                 finally:
                     telemetry.PIXELS_IN_FLIGHT.dec(pixels)
             code = "OK"
@@ -200,7 +201,7 @@ class Runtime(Generic[Parameters, Answer]):
         photograph = images.decode(data, self.settings.limits, images.Frame.DISPLAY, shrink_to=shrink_to)
         return photograph, bundle.prepare(photograph.pixels)
 
-    def _load(self) -> tuple[models.Bundle, Predictor[Parameters, Answer]]:
+    def _load(self) -> tuple[models.Bundle, P]:
         settings = self.settings
         folder = settings.models / self.service
         path = folder / settings.model_version if settings.model_version else models.latest(settings.models, self.service)

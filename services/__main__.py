@@ -1,0 +1,109 @@
+"""Run services in the foreground, one process tree each: ``python -m services [NAME ...]``; all four without names.
+
+For a machine of one's own; a cluster runs ``bentoml serve`` in one pod a service. Ctrl-C or SIGTERM drains all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+from services.common import settings
+
+_READY_WITHIN = 120.0
+
+
+def main() -> int:
+    """Exit status: 0 after a drain that was asked for, 1 when a service ended by itself or did not become ready."""
+    parser = argparse.ArgumentParser(prog="python -m services", description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", choices=[[], *settings.SERVICES], metavar="NAME", help=", ".join(settings.SERVICES))
+    names = parser.parse_args().names or list(settings.SERVICES)
+    chosen = settings.load_or_exit()
+    if len(names) > 1 and (chosen.http_port or chosen.grpc_port):
+        parser.error("MAQUETTE_HTTP_PORT and MAQUETTE_GRPC_PORT are for one service; name it")
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    with tempfile.TemporaryDirectory(prefix="maquette-") as home:
+        running = {name: _start(name, Path(home)) for name in names}
+        waiting = dict.fromkeys(names, time.monotonic() + _READY_WITHIN)
+        failed = ""
+        while not stopping and not failed:
+            for name, deadline in list(waiting.items()):
+                if _ready(name, chosen):
+                    del waiting[name]
+                    _announce(name, chosen)
+                elif time.monotonic() > deadline:
+                    failed = f"{name} did not become ready within {_READY_WITHIN:.0f} s; its log says why"
+            for name, process in running.items():
+                if process.poll() is not None:
+                    failed = f"{name} ended with status {process.returncode}; its log says why"
+            time.sleep(0.2)
+        _stop(running, chosen.drain_seconds)
+    if failed:
+        print(f"maquette: {failed}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _start(name: str, home: Path) -> subprocess.Popen[bytes]:
+    class_name = "".join(word.title() for word in name.split("_"))
+    own = home / name
+    own.mkdir()
+    environment = {
+        "MAQUETTE_LOG_FORMAT": "console",
+        **os.environ,
+        "BENTOML_DO_NOT_TRACK": "True",
+        # BentoML empties the metrics folder in its home at start: services that shared one would lose each other's.
+        "BENTOML_HOME": str(own),
+    }
+    command = [sys.executable, "-m", "bentoml", "serve", f"services.{name}.service:{class_name}"]
+    # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
+    return subprocess.Popen(command, cwd=settings.ROOT, env=environment, start_new_session=True)
+
+
+def _ready(name: str, chosen: settings.Settings) -> bool:
+    scheme = "https" if chosen.tls_certificate else "http"
+    url = f"{scheme}://{_reachable(chosen.host)}:{chosen.ports(name).http}/readyz"
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _announce(name: str, chosen: settings.Settings) -> None:
+    scheme, host, ports = "https" if chosen.tls_certificate else "http", _reachable(chosen.host), chosen.ports(name)
+    print(f"{name:18} {scheme}://{host}:{ports.http}   grpc {host}:{ports.grpc}", flush=True)
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host == "0.0.0.0" else host
+
+
+def _stop(running: dict[str, subprocess.Popen[bytes]], drain_seconds: float) -> None:
+    for process in running.values():
+        process.terminate()
+    deadline = time.monotonic() + drain_seconds + 10
+    for process in running.values():
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

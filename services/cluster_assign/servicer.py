@@ -1,0 +1,86 @@
+"""Proto <-> predictor, for both transports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from protos.maquette.cluster_assign.v1 import cluster_assign_pb2 as pb
+from protos.maquette.cluster_assign.v1 import cluster_assign_pb2_grpc
+from services.cluster_assign.predictor import Assignment, Cluster, Parameters, Predictor
+from services.common import grpc_server, model_info, telemetry
+from services.common.runtime import Runtime
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ClusterAssignService"]
+ClusterRuntime = Runtime[Parameters, Assignment, Predictor]
+
+
+class Servicer(cluster_assign_pb2_grpc.ClusterAssignServiceServicer):
+    """The typed gRPC service."""
+
+    def __init__(self, runtime: ClusterRuntime) -> None:
+        self._runtime = runtime
+
+    async def Assign(self, request: pb.AssignRequest, context: Any) -> pb.AssignResponse:
+        async with self._runtime.slot():
+            return await self._answer(request)
+
+    def AssignStream(
+        self, requests: AsyncIterator[pb.AssignStreamRequest], context: Any
+    ) -> AsyncIterator[pb.AssignStreamResponse]:
+        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.AssignStreamResponse)
+
+    async def ListClusters(self, request: pb.ListClustersRequest, context: Any) -> pb.ListClustersResponse:
+        return clusters(self._runtime)
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
+        return model(self._runtime)
+
+    async def _stream_item(self, request: pb.AssignRequest) -> pb.AssignResponse:
+        return await self._answer(request, wait=True)
+
+    async def _answer(self, request: pb.AssignRequest, *, wait: bool = False) -> pb.AssignResponse:
+        parameters = self._runtime.parse(grpc_server.chosen(request, "neighbours"))
+        return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
+
+
+def message(runtime: ClusterRuntime, answer: Assignment) -> pb.AssignResponse:
+    """The answer with the model's version and the request's id."""
+    return pb.AssignResponse(
+        cluster=_cluster(answer.cluster),
+        assignments=[pb.Assignment(cluster=cluster, q=q) for cluster, q in answer.q],
+        between=answer.between,
+        neighbours=[
+            pb.Neighbour(id=neighbour.id, distance=neighbour.distance, cluster=neighbour.cluster)
+            for neighbour in answer.neighbours
+        ],
+        embedding=answer.embedding.tolist(),
+        embedding_space=runtime.predictor.space,
+        model_version=runtime.bundle.manifest.version,
+        request_id=telemetry.current().request_id,
+        notes=answer.notes,
+    )
+
+
+def clusters(runtime: ClusterRuntime) -> pb.ListClustersResponse:
+    """The clusters of the model."""
+    return pb.ListClustersResponse(
+        clusters=[_cluster(cluster) for cluster in runtime.predictor.clusters],
+        model_version=runtime.bundle.manifest.version,
+        embedding_space=runtime.predictor.space,
+    )
+
+
+def model(runtime: ClusterRuntime) -> pb.GetModelResponse:
+    """The model behind the answers."""
+    return pb.GetModelResponse(model=model_info.message(runtime.bundle))
+
+
+def _cluster(cluster: Cluster) -> pb.Cluster:
+    return pb.Cluster(
+        id=cluster.id,
+        size=cluster.size,
+        silhouette=cluster.silhouette,
+        exemplars=cluster.exemplars,
+        outliers=cluster.outliers,
+    )

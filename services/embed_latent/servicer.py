@@ -1,0 +1,81 @@
+"""Proto <-> predictor, for both transports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+
+from protos.maquette.embed_latent.v1 import embed_latent_pb2 as pb
+from protos.maquette.embed_latent.v1 import embed_latent_pb2_grpc
+from services.common import grpc_server, model_info, telemetry
+from services.common.runtime import Runtime
+from services.embed_latent.predictor import Embedding, Parameters, Predictor
+
+SERVICE = pb.DESCRIPTOR.services_by_name["EmbedLatentService"]
+EmbedRuntime = Runtime[Parameters, Embedding, Predictor]
+
+
+class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
+    """The typed gRPC service."""
+
+    def __init__(self, runtime: EmbedRuntime) -> None:
+        self._runtime = runtime
+
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
+        async with self._runtime.slot():
+            return await self._answer(request)
+
+    def EmbedStream(
+        self, requests: AsyncIterator[pb.EmbedStreamRequest], context: Any
+    ) -> AsyncIterator[pb.EmbedStreamResponse]:
+        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.EmbedStreamResponse)
+
+    async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.GetSpaceResponse:
+        return space(self._runtime)
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
+        return model(self._runtime)
+
+    async def _stream_item(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
+        return await self._answer(request, wait=True)
+
+    async def _answer(self, request: pb.EmbedRequest, *, wait: bool = False) -> pb.EmbedResponse:
+        parameters = self._runtime.parse(grpc_server.chosen(request, "features"))
+        return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
+
+
+def message(runtime: EmbedRuntime, answer: Embedding) -> pb.EmbedResponse:
+    """The answer with the model's version and the request's id."""
+    return pb.EmbedResponse(
+        latent=answer.latent.tolist(),
+        features=answer.features.tolist() if answer.features is not None else [],
+        embedding_space=runtime.predictor.space,
+        prior_distance=answer.prior_distance,
+        unlike_training=answer.unlike_training,
+        model_version=runtime.bundle.manifest.version,
+        request_id=telemetry.current().request_id,
+        notes=answer.notes,
+    )
+
+
+def space(runtime: EmbedRuntime) -> pb.GetSpaceResponse:
+    """The latent space: prior, groups and reference points."""
+    predictor = runtime.predictor
+    deviations = np.sqrt(np.diagonal(predictor.prior.covariance))
+    return pb.GetSpaceResponse(
+        embedding_space=predictor.space,
+        dimensions=len(predictor.prior.mean),
+        prior_mean=predictor.prior.mean,
+        prior_standard_deviation=deviations.tolist(),
+        feature_dimensions=predictor.feature_dimensions,
+        groups=predictor.groups,
+        points=[pb.ReferencePoint(id=point.id, group=point.group, latent=point.latent) for point in predictor.points],
+        model_version=runtime.bundle.manifest.version,
+    )
+
+
+def model(runtime: EmbedRuntime) -> pb.GetModelResponse:
+    """The model behind the answers."""
+    return pb.GetModelResponse(model=model_info.message(runtime.bundle))
