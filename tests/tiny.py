@@ -79,3 +79,81 @@ def classify(root: Path, version: str = "0.0.1", labels: tuple[str, ...] = ("red
     )
     named = tuple(bundle.Label(id=label, name=label.title()) for label in labels)
     return _write(root, "classify", graph, version, labels=named, details={"abstain_below": 0.4})
+
+
+def cluster_assign(root: Path, version: str = "0.0.1", space: str = "tiny-space") -> Path:
+    """Three centroids in the space of mean colours; q by Student's t."""
+    centroids = np.eye(3, dtype=np.float32)
+    graph = _graph(
+        root / "cluster_assign.onnx",
+        [
+            helper.make_node("Identity", ["means"], ["embedding"]),
+            helper.make_node("Unsqueeze", ["means", "one"], ["wide"]),
+            helper.make_node("Sub", ["wide", "centroids"], ["offsets"]),
+            helper.make_node("Mul", ["offsets", "offsets"], ["squares"]),
+            helper.make_node("ReduceSum", ["squares", "last"], ["distances"], keepdims=0),
+            helper.make_node("Add", ["distances", "unit"], ["shifted"]),
+            helper.make_node("Reciprocal", ["shifted"], ["similar"]),
+            helper.make_node("ReduceSum", ["similar", "one"], ["total"], keepdims=1),
+            helper.make_node("Div", ["similar", "total"], ["assignment"]),
+        ],
+        {"embedding": ["batch", 3], "assignment": ["batch", 3]},
+        {"centroids": centroids, "one": np.array([1]), "last": np.array([2]), "unit": np.float32(1)},
+    )
+    index = root / "index.npz"
+    works = np.random.default_rng(1).random((12, 3), dtype=np.float32)
+    np.savez(index, ids=np.array([f"work{i}.jpg" for i in range(12)]), embeddings=works, clusters=works.argmax(axis=1))
+    clusters = [
+        {"id": i, "size": 4, "silhouette": 0.5, "exemplars": [f"work{i}.jpg"], "outliers": [f"work{i + 3}.jpg"]}
+        for i in range(3)
+    ]
+    extra = {"index.npz": index}
+    details = {"clusters": clusters, "works": 12}
+    return _write(root, "cluster_assign", graph, version, embedding_space=space, extra_files=extra, details=details)
+
+
+def embed_latent(root: Path, version: str = "0.0.1", space: str = "tiny-plane") -> Path:
+    """The plane of the first two mean colours, stretched over the prior."""
+    graph = _graph(
+        root / "embed_latent.onnx",
+        [
+            helper.make_node("Identity", ["means"], ["features"]),
+            helper.make_node("MatMul", ["means", "stretch"], ["latent"]),
+        ],
+        {"latent": ["batch", 2], "features": ["batch", 3]},
+        {"stretch": np.array([[5, 0], [0, 5], [0, 0]], np.float32)},
+    )
+    reference = root / "reference.npz"
+    works = np.random.default_rng(2).random((9, 3), dtype=np.float32)
+    groups = np.array(["Colima", "Nayarit", "Chupicuaro"] * 3)
+    np.savez(
+        reference, ids=np.array([f"figurine{i}.jpg" for i in range(9)]), groups=groups, latents=5 * works[:, :2], features=works
+    )
+    details = {
+        "prior": {"mean": [0, 0], "covariance": [[25, 0], [0, 25]]},
+        "groups": ["Chupicuaro", "Colima", "Nayarit"],
+        "unlike_above": 0.8,
+    }
+    extra = {"reference.npz": reference}
+    return _write(root, "embed_latent", graph, version, embedding_space=space, extra_files=extra, details=details)
+
+
+def remove_background(root: Path, version: str = "0.0.1") -> Path:
+    """Dark pixels are object: probability = 1 - brightness."""
+    graph = _graph(
+        root / "remove_background.onnx",
+        [
+            helper.make_node("ReduceMean", ["scaled", "channel"], ["brightness"], keepdims=0),
+            helper.make_node("Sub", ["unit", "brightness"], ["probability"]),
+        ],
+        {"probability": ["batch", SIZE, SIZE]},
+        {"channel": np.array([3]), "unit": np.float32(1)},
+    )
+    return _write(root, "remove_background", graph, version, details={"threshold": 0.5})
+
+
+def everything(root: Path) -> Path:
+    """One bundle for each service under ``root``."""
+    for make in (classify, cluster_assign, embed_latent, remove_background):
+        make(root)
+    return root
