@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
@@ -33,6 +33,17 @@ _FORM_OVERHEAD = 64 * 1024
 # Probes, scrapes and the API's own page: no key, no access log.
 _OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/docs.json", "/")
 _ASSETS = "/static_content/"
+# BentoML's own page loads a tag manager from elsewhere; this one shows the same document and asks nobody.
+_INDEX = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Maquette: {service}</title>
+<link rel="stylesheet" href="./static_content/swagger-ui.css">
+<div id="page"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({{url: "./docs.json", dom_id: "#page", validatorUrl: null}})</script>
+</html>
+"""
 # What BentoML and Starlette answer by themselves, by status.
 _FOREIGN = {
     404: ("NOT_FOUND", "There is nothing at this path; /docs.json lists what there is."),
@@ -261,8 +272,11 @@ def pages(runtime: Runtime[Any, Any, Any], document: Mapping[str, Any], gets: Ma
     async def openapi(_: Request) -> Response:
         return JSONResponse(document)
 
+    async def index(_: Request) -> Response:
+        return HTMLResponse(_INDEX.format(service=runtime.service))
+
     routes = [Route(path, page(answer), methods=["GET"]) for path, answer in gets.items()]
-    return Starlette(routes=[*routes, Route("/metrics", metrics), Route("/docs.json", openapi)])
+    return Starlette(routes=[*routes, Route("/", index), Route("/metrics", metrics), Route("/docs.json", openapi)])
 
 
 def configuration(service: str, settings: Settings) -> dict[str, Any]:
