@@ -1,0 +1,1 @@
+"""Photographs of scanned and made sculptures with exact masks, rendered off-screen (see README.md)."""
