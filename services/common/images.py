@@ -33,7 +33,7 @@ _OTHER_FORMATS = {
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
     b"\xff\x0a": "JPEG XL",
 }
-_EXIF_ORIENTATION = 0x0112
+_EXIF_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106
 _SRGB = ImageCms.createProfile("sRGB")
 
 # Pillow's own check warns or raises at sizes of its choosing; ``Limits`` below is judged from the header before it.
@@ -122,24 +122,29 @@ def decode(data: bytes, limits: Limits, frame: Frame, *, shrink_to: int | None =
     image = header(data, limits)
     format_, (width, height) = str(image.format), image.size
     notes: list[str] = []
+    # Pillow turns a TIFF upright while it loads it, and forgets how it lay; no other format.
+    upright, orientation = format_ == "TIFF", 1
     try:
         if _has_second_page(image):
             notes.append("the file holds several pages; the first was used")
-        orientation = _orientation(image)
+        if upright:
+            orientation = _orientation(image)
         profile = image.info.get("icc_profile")
         if shrink_to:
             image.draft(None, (shrink_to, shrink_to))
         image.load()
-        image = _to_srgb(image, profile, notes)
+        if not upright:
+            orientation = _orientation(image)
+        pixels = np.asarray(_to_srgb(image, profile, notes))
     except errors.MaquetteError:
         raise
     except Exception as error:
         raise _broken(error, data) from error
-    if frame is Frame.DISPLAY and orientation != 1:
-        image = ImageOps.exif_transpose(image)
+    if upright is not (frame is Frame.DISPLAY):
+        pixels = to_sensor(pixels, orientation) if upright else to_display(pixels, orientation)
         if orientation >= 5:
             width, height = height, width
-    return Decoded(np.asarray(image), width, height, "JPEG" if format_ == "MPO" else format_, orientation, tuple(notes))
+    return Decoded(pixels, width, height, "JPEG" if format_ == "MPO" else format_, orientation, tuple(notes))
 
 
 def resize(pixels: RGB, size: tuple[int, int], rule: ResizeRule) -> RGB:
@@ -161,6 +166,12 @@ def resize(pixels: RGB, size: tuple[int, int], rule: ResizeRule) -> RGB:
     return np.asarray(resized)
 
 
+def to_display(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Apply the EXIF orientation (1-8): the rows as the camera stored them [h, w, ...] -> an upright array."""
+    # The two quarter turns undo each other; every other orientation undoes itself.
+    return to_sensor(pixels, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def to_sensor(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
     """Undo the EXIF orientation (1-8): an upright array [h, w, ...] -> the rows as the camera stored them."""
     turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
@@ -176,14 +187,16 @@ def too_many_bytes(limits: Limits) -> errors.ImageTooManyBytes:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """Any mode that the allow-listed formats decode to -> 8-bit RGB; EXIF stays on the image for the orientation."""
-    exif = image.getexif()
+    """Any mode that the allow-listed formats decode to -> 8-bit RGB."""
     if image.mode.startswith("I;16") or image.mode == "I":
         # Pillow clips instead of scaling. "I" is a 16-bit PNG or a TIFF of wider integers; only the former has a known range.
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65535:
             raise errors.ImageFormatUnsupported("The image has 32-bit samples; send 8 or 16 bits per channel.")
-        image = Image.fromarray((wide // 257).astype(np.uint8))
+        grey = (wide // 257).astype(np.uint8)
+        # Pillow inverts 8-bit TIFFs whose white is zero, but not those of 16 bits.
+        white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+        image = Image.fromarray(255 - grey if white_is_zero else grey)
     elif image.mode == "F":
         raise errors.ImageFormatUnsupported("The image has floating-point samples; send 8 or 16 bits per channel.")
     elif image.mode == "1":
@@ -200,7 +213,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=alpha)
         image = white
-    image.getexif().update(exif)
     return image
 
 
@@ -218,7 +230,10 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
 
 
 def _orientation(image: Image.Image) -> int:
-    value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # a damaged block of metadata is no reason to refuse the whole pixels beside it
+        return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
