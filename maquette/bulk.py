@@ -1,0 +1,65 @@
+"""Run a command over many photographs: progress on standard error, records in order, failures named at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from maquette import output
+from maquette.errors import MaquetteError
+from maquette.output import Format
+from maquette.photographs import Photograph
+from maquette.records import Record, Shape
+from maquette.stream import Answer
+
+
+def answered(photographs: Sequence[Photograph], answers: Iterator[Answer[Any]]) -> Iterator[Answer[Any]]:
+    """One answer a photograph, also when the service is lost half-way: the rest then have that as their error."""
+    count = 0
+    try:
+        for answer in answers:
+            yield answer
+            count += 1
+    except MaquetteError as error:
+        for index in range(count, len(photographs)):
+            yield Answer(index, photographs[index].path, "", error=error)
+
+
+def run(
+    records: Iterable[Record], total: int, shape: Shape, format_: Format | None, file: Path | None, *, doing: str
+) -> list[Record]:
+    """Write the records and return those with an error, having named them. Raises :class:`FileFailed`."""
+    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    chosen = output.choose(format_, file)
+    failed = []
+    with _progress(errors, chosen, file) as progress, output.writer(chosen, file, shape) as writer:
+        task = progress.add_task(doing, total=total)
+        for record in records:
+            writer.write(record)
+            if "error" in record:
+                failed.append(record)
+            progress.advance(task)
+    for record in failed:
+        errors.print(f"{record[shape.subject]}: {record['error']['detail']} ({record['error']['code']})")
+    if failed:
+        errors.print(f"{len(failed)} of {total} failed.")
+    return failed
+
+
+def _progress(console: Console, format_: Format, file: Path | None) -> Progress:
+    # Lines that stream to the same terminal show the progress themselves, and a bar between them would be torn.
+    torn = sys.stdout.isatty() and format_ is not Format.TABLE and file is None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(
+        *columns,
+        console=console,
+        disable=torn or not console.is_terminal,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

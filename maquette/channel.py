@@ -1,0 +1,95 @@
+"""From what a user calls the server to an open gRPC channel: address, TLS, and the retry policy of ``docs/client.md``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+
+from maquette.contract import CONTRACTS, Service
+from maquette.errors import FileFailed, ParameterInvalid
+
+_SCHEMES = {"http": False, "grpc": False, "https": True, "grpcs": True}
+_MAX_MESSAGE = 2**31 - 1
+
+# Waits of about 0.5, 1, 2 and 4 s bridge the restart of a pod; gRPC caps maxAttempts at 5.
+RETRY_POLICY: dict[str, Any] = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.5s",
+    "maxBackoff": "5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where one service listens."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def target(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, server: str, service: Service, *, ca: Path | None = None) -> Address:
+        """``HOST``, ``HOST:PORT``, or either after ``grpc://``, ``http://``, ``grpcs://`` or ``https://``.
+
+        Without a port it is the service's own default. TLS is used after the last two, or when ``ca`` is given.
+        Raises :class:`ParameterInvalid`.
+        """
+        scheme, separator, rest = server.strip().rpartition("://")
+        try:
+            parts = urlsplit(f"//{rest}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port, parts = None, None, urlsplit("")
+        extra = parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None
+        if not host or port == 0 or extra or (separator and scheme not in _SCHEMES):
+            raise ParameterInvalid(
+                "PARAMETER_INVALID", f"{server!r} is no server: write HOST or HOST:PORT, after grpcs:// for TLS."
+            )
+        if separator and not _SCHEMES[scheme] and ca:
+            raise ParameterInvalid("PARAMETER_INVALID", f"A CA file was given, but {scheme}:// asks for no TLS.")
+        return cls(host, port or CONTRACTS[service].port, _SCHEMES.get(scheme, False) or ca is not None)
+
+
+def service_config(service: Service) -> dict[str, Any]:
+    """gRPC's service config: balance over all addresses of the name, retry the unary methods.
+
+    Streams are not in it. gRPC would replay one from its first message and only until the first answer;
+    ``stream.py`` resumes after the last answer instead.
+    """
+    contract = CONTRACTS[service]
+    methods = [{"service": contract.full_name, "method": method} for method in contract.unary_methods]
+    return {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": methods, "retryPolicy": RETRY_POLICY}]}
+
+
+def open_channel(address: Address, service: Service, *, ca: Path | None = None) -> grpc.Channel:
+    """A channel that connects on first use. Raises :class:`FileFailed` when the CA file cannot be read."""
+    options = [
+        ("grpc.service_config", json.dumps(service_config(service))),
+        ("grpc.enable_retries", 1),
+        # A call whose request outgrows this buffer (256 KiB by default) is never retried, and photographs do.
+        ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.initial_reconnect_backoff_ms", 250),
+        ("grpc.min_reconnect_backoff_ms", 250),
+        ("grpc.max_reconnect_backoff_ms", 3000),
+        ("grpc.primary_user_agent", "maquette-client"),
+    ]
+    if not address.tls:
+        return grpc.insecure_channel(address.target, options=options)
+    try:
+        roots = ca.read_bytes() if ca else None
+    except OSError as error:
+        raise FileFailed("FILE_UNREADABLE", f"The CA file {ca} cannot be read: {error.strerror}.") from error
+    return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(root_certificates=roots), options=options)

@@ -1,0 +1,106 @@
+"""Masks on disk: where each goes, which are done, and writing one whole or not at all.
+
+A mask carries its own origin (see ``png.py``): the sha256 of its photograph, the model's version, the settings and the
+report. That is how a later run knows what is done, and never takes a mask for a photograph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from maquette import naming, output, png
+from maquette.errors import ParameterInvalid
+from maquette.naming import OutputKind, Tool
+from maquette.photographs import Photograph
+from maquette.records import Record
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the pixels of a result, besides photograph and model."""
+
+    output_kind: str
+    frame: str
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photograph and the file its result belongs in; ``done`` is the record of a result that is there already."""
+
+    photograph: Photograph
+    target: Path
+    done: Record | None
+
+
+def without_masks(photographs: Sequence[Photograph]) -> list[Photograph]:
+    """Leave out what an earlier run wrote among the photographs."""
+    return [photograph for photograph in photographs if not _is_ours(photograph.path)]
+
+
+def targets(photographs: Sequence[Photograph], folder: Path, kind: OutputKind, tool: Tool | None) -> list[Path]:
+    """The file for each result, in ``folder``.
+
+    Raises :class:`ParameterInvalid` naming both sides when two results would be one file, or one a photograph.
+    """
+    shown = [photograph.path for photograph in photographs]
+    names = naming.names_for([photograph.name for photograph in photographs], kind, tool, shown=shown)
+    paths = [folder / name for name in names]
+    sources = {naming.key(path.resolve()): path for path in shown}
+    for photograph, path in zip(photographs, paths, strict=True):
+        if (source := sources.get(naming.key(path.resolve()))) is not None:
+            detail = f"The result of {photograph.path} would overwrite the photograph {source}; choose another folder."
+            raise ParameterInvalid("PARAMETER_INVALID", detail)
+    return paths
+
+
+def job(photograph: Photograph, target: Path, settings: Settings) -> Job:
+    """See whether the result is there: of this very photograph, by these settings, and whole.
+
+    A whole PNG of other origin, such as a mask that was corrected by hand, counts as done: it is somebody's work.
+    """
+    try:
+        if not (target.is_file() and png.is_whole(target)):
+            return Job(photograph, target, None)
+        with photograph.path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        facts = png.facts(target)
+    except OSError:
+        return Job(photograph, target, None)  # doing it again will say what is wrong
+    known: Record = {"file": str(photograph.path), "sha256": sha256, "output": str(target), "skipped": True}
+    if facts is None:
+        return Job(photograph, target, known | {"notes": ["kept: this file was not made by maquette"]})
+    if facts.pop("settings", None) != asdict(settings) or facts.get("sha256") != sha256:
+        return Job(photograph, target, None)
+    return Job(photograph, target, facts | known)
+
+
+def write(target: Path, image: bytes, record: Record, settings: Settings) -> Record:
+    """Write the PNG with its origin and return the record that goes with it. Raises :class:`FileFailed`."""
+    facts = {name: value for name, value in record.items() if name != "file"} | {"settings": asdict(settings)}
+    pieces = png.parts(image, facts)
+    part = output.partial_name(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.writelines(pieces)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise output.unwritable(target, error) from error
+    return record | {"output": str(target), "skipped": False}
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return png.facts(path) is not None
+    except OSError:
+        return False

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import pytest
+
+from maquette.errors import ParameterInvalid
+from maquette.naming import OutputKind, Tool, name_for, names_for
+
+MASK = OutputKind.MASK
+
+
+@pytest.mark.parametrize(
+    ("tool", "expected"),
+    [
+        (None, "sub/IMG.jpg.png"),
+        (Tool.COLMAP, "sub/IMG.jpg.png"),
+        (Tool.METASHAPE, "sub/IMG_mask.png"),
+        (Tool.REALITYSCAN, "sub/IMG.jpg.mask.png"),
+        (Tool.MESHROOM, "sub/IMG.png"),
+        (Tool.ODM, "sub/IMG_mask.png"),
+        (Tool.OPENMVS, "sub/IMG.mask.png"),
+    ],
+)
+def test_each_tool_finds_its_mask(tool: Tool | None, expected: str) -> None:
+    assert name_for(PurePath("sub/IMG.jpg"), MASK, tool) == PurePath(expected)
+
+
+def test_a_dot_inside_the_name_is_no_suffix() -> None:
+    assert name_for(PurePath("a.1.jpg"), MASK, Tool.METASHAPE) == PurePath("a.1_mask.png")
+
+
+def test_cutouts_and_masks_of_one_folder_differ() -> None:
+    assert name_for(PurePath("IMG.jpg"), OutputKind.CUTOUT) == PurePath("IMG.jpg.cutout.png")
+
+
+def test_odm_takes_no_spaces() -> None:
+    with pytest.raises(ParameterInvalid, match=r"my statue\.jpg"):
+        name_for(PurePath("my statue.jpg"), MASK, Tool.ODM)
+    assert name_for(PurePath("my statue.jpg"), MASK, Tool.COLMAP) == PurePath("my statue.jpg.png")
+
+
+SAME_STEM = [PurePath("IMG.jpg"), PurePath("IMG.png")]
+
+
+def test_the_default_keeps_names_that_differ_by_suffix_apart() -> None:
+    assert names_for(SAME_STEM, MASK, None) == [PurePath("IMG.jpg.png"), PurePath("IMG.png.png")]
+
+
+@pytest.mark.parametrize("tool", [Tool.METASHAPE, Tool.MESHROOM, Tool.ODM, Tool.OPENMVS])
+def test_a_collision_names_both_photographs(tool: Tool) -> None:
+    with pytest.raises(ParameterInvalid, match=r"IMG\.jpg and IMG\.png"):
+        names_for(SAME_STEM, MASK, tool)
+
+
+def test_names_that_differ_by_case_alone_are_one() -> None:
+    with pytest.raises(ParameterInvalid, match=r"IMG\.jpg and img\.JPG"):
+        names_for([PurePath("IMG.jpg"), PurePath("img.JPG")], MASK, None)
+
+
+def test_composed_and_decomposed_names_are_one() -> None:
+    with pytest.raises(ParameterInvalid):
+        names_for([PurePath("B\u00fcste.jpg"), PurePath("Bu\u0308ste.jpg")], MASK, None)
+
+
+def test_the_same_name_in_two_folders_is_told_by_the_full_paths() -> None:
+    shown = [PurePath("x/IMG.jpg"), PurePath("y/IMG.jpg")]
+    with pytest.raises(ParameterInvalid, match=r"x/IMG\.jpg and y/IMG\.jpg"):
+        names_for([PurePath("IMG.jpg"), PurePath("IMG.jpg")], MASK, None, shown=shown)
