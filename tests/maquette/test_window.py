@@ -12,10 +12,19 @@ def images(*sizes: int) -> Iterator[Loaded]:
 
 
 def test_bytes_bound_what_is_out_and_one_image_always_goes() -> None:
-    window = Window(images(900, 50, 50, 900, 900), in_flight=8, max_bytes=1000)
+    window = Window(images(900, 50, 50, 5000, 1), in_flight=8, max_bytes=1000)
     sends = window.sends(window.begin())
-    assert [next(sends).index for _ in range(4)] == [0, 1, 2, 3]  # 1000 bytes are reached with the third
+    assert [next(sends).index for _ in range(3)] == [0, 1, 2]  # the third reaches the 1000 bytes
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: got.append(next(sends).index))
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    window.answered()
+    thread.join()
+    assert got == [3]  # larger than the bound by itself
     window.close()
+    assert list(sends) == []
 
 
 def test_a_full_window_waits_for_an_answer() -> None:

@@ -1,0 +1,100 @@
+"""The installed client against the services as they really run, on tiny bundles."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import maquette
+from tests.serving import ROOT, Served
+
+COMMANDS = {
+    "classify": ["classify"],
+    "cluster_assign": ["cluster"],
+    "embed_latent": ["embed"],
+    "remove_background": ["mask", "-o", "out"],
+}
+
+
+def picture(seed: int, size: tuple[int, int] = (320, 240)) -> bytes:
+    """A JPEG of coloured noise: large enough that gRPC's retry buffer does not hold it by default."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve photographs in two folders, and one file that is none."""
+    for number in range(12):
+        path = tmp_path / "photos" / f"room {number % 2}" / f"{number:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+    (tmp_path / "photos" / "zz.jpg").write_text("not an image")
+    return tmp_path / "photos"
+
+
+def run(cwd: Path, served: Served, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAQUETTE_")}
+    environment |= {"PYTHONPATH": str(ROOT), "MAQUETTE_SERVER": f"{served.host}:{served.grpc_port}"}
+    command = [sys.executable, "-m", "maquette", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_folder_through_each_service(running: dict[str, Served], photos: Path, name: str) -> None:
+    served = running[name]
+    done = run(photos.parent, served, *COMMANDS[name], "photos")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "1 of 13 failed."), done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["file"] for record in records] == sorted(record["file"] for record in records)
+    version = served.get("grpc", "/v1/model")["model"]["version"]
+    for record in records:
+        assert record["sha256"] == hashlib.sha256((photos.parent / record["file"]).read_bytes()).hexdigest()
+        assert record["model_version"] == version
+        assert record["request_id"]
+    assert records[-1]["error"]["code"] == "IMAGE_UNDECODABLE"
+    first = dict(served.call("grpc", (photos / "room 0" / "00.jpg").read_bytes()))
+    for field in ("mask", "cutout", "request_id"):
+        first.pop(field, None)
+    assert {key: records[0][key] for key in first} == first
+
+
+def test_masks_have_the_size_of_their_photographs(running: dict[str, Served], photos: Path) -> None:
+    served = running["remove_background"]
+    assert run(photos.parent, served, "mask", photos, "-o", "masks", "--for", "colmap").returncode == 1
+    masks = sorted((photos.parent / "masks").rglob("*.png"))
+    assert len(masks) == 12
+    for mask in masks:
+        with Image.open(mask) as opened:
+            assert (opened.mode, opened.size) == ("L", (320, 240))
+            assert set(np.unique(np.asarray(opened))) <= {0, 255}
+    again = run(photos.parent, served, "mask", photos, "-o", "masks", "--for", "colmap")
+    assert "12 of 13 were done already." in again.stderr
+
+
+def test_models_of_one_address(running: dict[str, Served], tmp_path: Path) -> None:
+    done = run(tmp_path, running["embed_latent"], "models", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(",")[0] for line in done.stdout.splitlines()] == ["service", "embed_latent"]
+
+
+def test_more_in_flight_than_the_service_takes(running: dict[str, Served]) -> None:
+    served = running["classify"]
+    with maquette.Client(f"{served.host}:{served.grpc_port}") as client:
+        answers = list(client.classify_many((picture(number) for number in range(300)), in_flight=200))
+        assert [answer.index for answer in answers if answer.error is None] == list(range(300))
+        with pytest.raises(maquette.ParameterInvalid):
+            client.classify(picture(0), top_k=99)
+        with pytest.raises(maquette.ServiceFailed, match="UNSUPPORTED"):
+            client.space()
