@@ -91,7 +91,7 @@ def _announce(name: str, chosen: settings.Settings) -> None:
 
 
 def _reachable(host: str) -> str:
-    return "127.0.0.1" if host == "0.0.0.0" else host
+    return settings.url_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
 
 
 def _stop(running: dict[str, subprocess.Popen[bytes]], drain_seconds: float) -> None:

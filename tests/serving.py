@@ -303,6 +303,8 @@ def free_ports(count: int) -> list[int]:
 def holding_upload(served: Served, image: bytes) -> Iterator[socket.socket]:
     """An HTTP call that has sent all but the last byte of its photograph, and so is at work until it sends that."""
     with socket.create_connection((served.host, served.http_port)) as connection:
-        head = f"POST {served.kind.path} HTTP/1.1\r\nHost: test\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
+        head = (
+            f"POST {served.kind.path} HTTP/1.1\r\nHost: test\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
+        )
         connection.sendall(head.encode() + image[:-1])
         yield connection

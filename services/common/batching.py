@@ -49,13 +49,17 @@ class Batcher:
         return await item.answer
 
     async def stop(self) -> None:
-        """End the lanes; what is still queued is refused with ``NotReady``."""
+        """End the lanes; what is queued or being run is refused with ``NotReady``."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for item in self._take(len(self._queue)):
-            item.answer.set_exception(errors.NotReady("The service is shutting down; try again on another replica."))
+        self._refuse(self._take(len(self._queue)))
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _refuse(self, items: list[_Item]) -> None:
+        for item in items:
+            if not item.answer.done():
+                item.answer.set_exception(errors.NotReady("The service is shutting down; try again on another replica."))
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -71,6 +75,9 @@ class Batcher:
             telemetry.BATCH_SIZE.observe(len(batch))
             try:
                 outputs = await loop.run_in_executor(self._threads, self._run, np.stack([item.pixels for item in batch]))
+            except asyncio.CancelledError:
+                self._refuse(batch)
+                raise
             except Exception as error:
                 for item in batch:
                     if not item.answer.done():

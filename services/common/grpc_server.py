@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 from protos.maquette.common.v1 import common_pb2
 from services.common import errors, http, telemetry
 from services.common.runtime import Runtime
-from services.common.settings import Settings
+from services.common.settings import Settings, url_host
 
 DOMAIN = "maquette"
 REQUEST_ID = "x-request-id"
@@ -59,7 +59,7 @@ class Server:
     async def start(self) -> None:
         """Listen, answering NOT_SERVING until :meth:`serving` says otherwise. Raises ``RuntimeError`` on a taken port."""
         settings = self._runtime.settings
-        address = f"{settings.host}:{settings.ports(self._runtime.service).grpc}"
+        address = f"{url_host(settings.host)}:{settings.ports(self._runtime.service).grpc}"
         if settings.tls_certificate and settings.tls_key:
             pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
             self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))

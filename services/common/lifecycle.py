@@ -26,7 +26,10 @@ class Lifecycle:
 
     async def start(self) -> None:
         """Listen on gRPC and load the model behind it: probes are answered, NOT_SERVING, while it warms up."""
-        telemetry.configure_logging(self._runtime.settings)
+        settings = self._runtime.settings
+        telemetry.configure_logging(settings)
+        if strangers := settings.strangers():
+            telemetry.LOG.warning("variables that are no setting of a service", extra={"variables": strangers})
         self._server = Server(self._runtime, self._service.full_name, self._add)
         await self._server.start()
         self._catch_signals()

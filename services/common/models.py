@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.common import images
+from services.common import errors, images
 
 MANIFEST, GRAPH, GOLDEN = "manifest.json", "model.onnx", "golden.json"
 
@@ -137,15 +138,18 @@ class Bundle:
         if name not in self.manifest.files:
             raise BundleError(f"{self.path / MANIFEST}: does not list {name}")
         try:
-            with np.load(self.path / name, allow_pickle=False) as stored:
+            with (self.path / name).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 return {key: stored[key] for key in keys}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BundleError(f"{self.path / name}: {error}") from error
 
     def check_golden(self) -> None:
         """Run the golden picture through decode, resize and graph; raise :class:`BundleError` when the answer differs."""
         golden = _parse(Golden, self.path / GOLDEN)
-        decoded = images.decode(base64.b64decode(golden.image), images.Limits(), images.Frame.DISPLAY)
+        try:
+            decoded = images.decode(base64.b64decode(golden.image), images.Limits(), images.Frame.DISPLAY)
+        except (errors.MaquetteError, ValueError) as error:
+            raise BundleError(f"{self.path / GOLDEN}: {error}") from error
         answers = self.run(self.prepare(decoded.pixels)[None])
         for name, expected in golden.outputs.items():
             if name not in answers:
@@ -214,9 +218,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _natural(version: str) -> list[tuple[int, int, str]]:
-    parts = version.replace("-", ".").split(".")
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+def _natural(version: str) -> tuple[Any, ...]:
+    """As semantic versions sort: numbers by value, and 1.0.0-rc.1 before the 1.0.0 it leads to."""
+    release, _, candidate = version.partition("-")
+    return _parts(release), not candidate, _parts(candidate)
+
+
+def _parts(text: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in text.split(".")]
 
 
 def _parse(kind: type[_M], path: Path) -> _M:

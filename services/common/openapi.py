@@ -80,7 +80,8 @@ def document(
 
 
 def _post(answer: dict[str, Any], parameters: type[BaseModel]) -> dict[str, Any]:
-    properties = parameters.model_json_schema()["properties"]
+    schema = parameters.model_json_schema()
+    properties = {name: _in_place(own, schema.get("$defs", {})) for name, own in schema["properties"].items()}
     form = {"image": {"type": "string", "format": "binary", "description": "The photograph."}, **properties}
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {
@@ -97,6 +98,12 @@ def _post(answer: dict[str, Any], parameters: type[BaseModel]) -> dict[str, Any]
         },
         "responses": {"200": answer, **_failures(*errors.TABLE)},
     }
+
+
+def _in_place(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without its reference to the model's own definitions, which leads nowhere in this document."""
+    target = definitions.get(own.get("$ref", "").rpartition("/")[2], {})
+    return {name: value for name, value in {**target, **own}.items() if name != "$ref"}
 
 
 def _content(message: str) -> dict[str, Any]:

@@ -120,16 +120,19 @@ class Runtime(Generic[Parameters, Answer, P]):
         if self.state is not State.READY:
             raise errors.NotReady(_REFUSALS[self.state])
 
+    # Not `require_ready`: calls that were let in before a drain began still need these two to finish.
     @property
     def bundle(self) -> models.Bundle:
-        self.require_ready()
-        assert self._bundle is not None
+        """Raises ``NotReady`` before the model is loaded."""
+        if self._bundle is None:
+            raise errors.NotReady(_REFUSALS[self.state])
         return self._bundle
 
     @property
     def predictor(self) -> P:
-        self.require_ready()
-        assert self._predictor is not None
+        """Raises ``NotReady`` before the model is loaded."""
+        if self._predictor is None:
+            raise errors.NotReady(_REFUSALS[self.state])
         return self._predictor
 
     def parse(self, values: Mapping[str, Any]) -> Parameters:

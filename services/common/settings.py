@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from functools import cached_property
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
 
     models: Path = Field(ROOT / "exported_models", description="folder of the bundles, one folder a service")
     model_version: str | None = Field(None, description="version to serve; unset: the highest there is")
-    host: str = Field("127.0.0.1", description="address both transports listen on (an IP address)")
+    host: str = Field("127.0.0.1", description="address both transports listen on (an IPv4 or IPv6 address)")
     http_port: int | None = Field(None, ge=1, le=65535, description="HTTP port; unset: the service's own")
     grpc_port: int | None = Field(None, ge=1, le=65535, description="gRPC port; unset: the service's own")
     workers: int = Field(1, ge=1, le=64, description="worker processes, each with its own copy of the model")
@@ -65,6 +66,11 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="PEM private key for both transports")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe line logged")
     log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or text for people")
+
+    @field_validator("host")
+    @classmethod
+    def _address(cls, host: str) -> str:
+        return str(ipaddress.ip_address(host))
 
     @field_validator("tls_certificate", "tls_key")
     @classmethod
@@ -91,6 +97,17 @@ class Settings(BaseSettings):
     def ports(self, service: str) -> Ports:
         own = SERVICES[service]
         return Ports(self.http_port or own.http, self.grpc_port or own.grpc)
+
+    @staticmethod
+    def strangers() -> list[str]:
+        """Variables that look like settings and are none: a misspelt limit does not hold, and nobody would know."""
+        known = {PREFIX + name.upper() for name in Settings.model_fields}
+        return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def url_host(address: str) -> str:
+    """An IP address as URLs and gRPC targets write it."""
+    return f"[{address}]" if ":" in address else address
 
 
 def load() -> Settings:
