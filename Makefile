@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 
-.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean
+# `make image-<service>` for each of these.
+IMAGES := classify cluster-assign embed-latent remove-background
+
+.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean k8s-check test-image $(IMAGES:%=image-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -47,6 +50,20 @@ proto-check: proto  ## Fail when the committed stubs are not those of protos/
 
 bench: setup-dev  ## Images per second of each service over both transports beside plain ONNX Runtime
 	$(BIN)/python -m benchmarks.serving
+
+# checkov pins half of PyPI: an environment of its own.
+$(VENV)/checkov/bin/checkov: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/checkov
+	$(VENV)/checkov/bin/pip install -q 'checkov>=3.3,<4'
+
+k8s-check: setup-dev $(VENV)/checkov/bin/checkov  ## Manifests: schemas, own rules, promtool, checkov, hadolint
+	@command -v promtool >/dev/null || { echo 'k8s-check: promtool is not installed; Debian has it in the package prometheus' >&2; exit 2; }
+	$(BIN)/python -m pytest tests/k8s
+	@rm -rf $(VENV)/rendered && mkdir -p $(VENV)/rendered
+	set -e; for overlay in k8s/overlays/*/; do \
+	  $(BIN)/kubectl kustomize $$overlay >$(VENV)/rendered/$$(basename $$overlay).yaml; done
+	$(VENV)/checkov/bin/checkov --directory $(VENV)/rendered --config-file k8s/.checkov.yaml
+	$(BIN)/hadolint Containerfile
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -96,6 +96,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             self.state = State.READY
             telemetry.READY.set(1)
             version = bundle.manifest.version
+            telemetry.MODEL.labels(self.service, version).set(1)
             telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version})
 
     def drain(self) -> None:
@@ -157,12 +158,15 @@ class Runtime(Generic[Parameters, Answer, P]):
         """
         self.require_ready()
         async with self._calls.hold(1, wait=wait):
+            telemetry.AT_WORK.inc()
             try:
                 async with asyncio.timeout(self.settings.timeout_seconds):
                     yield
             except TimeoutError:
                 sentence = "The photograph was not answered in time; try again, or send a smaller one."
                 raise errors.DeadlineExceeded(sentence) from None
+            finally:
+                telemetry.AT_WORK.dec()
 
     async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
         """One encoded photograph -> its answer, within a :meth:`slot`. Raises any of the domain errors."""

@@ -40,8 +40,12 @@ ITEMS = prometheus.Counter("maquette_items", "Photographs answered, in single ca
 QUEUE_SECONDS = prometheus.Histogram("maquette_queue_seconds", "Time from decoded to taken by the model", buckets=_SECONDS)
 QUEUE_LENGTH = prometheus.Gauge("maquette_queue_length", "Photographs waiting for the model", multiprocess_mode="livesum")
 BATCH_SIZE = prometheus.Histogram("maquette_batch_size", "Photographs in one run of the model", buckets=(1, 2, 4, 8, 16, 32))
+AT_WORK = prometheus.Gauge(
+    "maquette_at_work", "Calls and stream items let in, at most MAQUETTE_MAX_QUEUE", multiprocess_mode="livesum"
+)
 PIXELS_IN_FLIGHT = prometheus.Gauge("maquette_pixels_in_flight", "Decoded pixels held at once", multiprocess_mode="livesum")
 READY = prometheus.Gauge("maquette_ready", "1 while the service answers", multiprocess_mode="livemin")
+MODEL = prometheus.Gauge("maquette_model", "1 for the version served", ["service", "version"], multiprocess_mode="livemax")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
