@@ -1,7 +1,7 @@
 """Many photographs over one bidirectional stream at a time: in order, many in flight, resumed when the stream breaks.
 
 A stream that breaks because the service is away, draining or full is opened anew, and the items whose answers had not
-come are sent again; five attempts without any answer between them end the call. A stream that breaks otherwise may have
+come are sent again; eight attempts without any answer between them end the call. A stream that breaks otherwise may have
 broken on its oldest item, so that one is asked alone: it gets its answer or its error, and a new stream goes on behind it.
 Asking again is safe, since no method of the services changes anything.
 """
@@ -22,11 +22,17 @@ from maquette.window import Item, Window
 
 R = TypeVar("R")
 
-# Waits of up to about 0.5, 1, 2 and 4 s, as the unary calls have.
-ATTEMPTS = 5
 _AGAIN = (errors.Unavailable, errors.Overloaded, errors.DeadlineExceeded)
-# Errors of an item that are no fault of the item.
-_LATER = ("OVERLOADED", "NOT_READY")
+# Waits of about 0.5, 1, 2, 4, 5, 5 and 5 s, longer than a single call is worth: they bridge a service that drains, stops
+# and starts again, and a night's work hangs on them.
+_RETRYING = tenacity.Retrying(
+    retry=tenacity.retry_if_exception_type(_AGAIN),
+    stop=tenacity.stop_after_attempt(8),
+    wait=tenacity.wait_exponential(multiplier=0.5, max=5) + tenacity.wait_random(0, 0.5),
+    reraise=True,
+)
+# An item that was asked alone and took too long will do so again.
+_RETRYING_ALONE = _RETRYING.copy(retry=tenacity.retry_if_exception_type((errors.Unavailable, errors.Overloaded)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def answers(window: Window, calls: Calls) -> Iterator[Answer[Any]]:
     stream: _Stream | None = None
     try:
         while not window.finished:
-            stream, message = _open(window, calls)
+            stream, message = _RETRYING.copy()(_open, window, calls)
             while message is not None:
                 yield from _failed_here(window)
                 yield _answer(window, calls, message)
@@ -98,7 +104,7 @@ class _Stream:
         """The next message, or None when the stream is over; ``broken`` then says why, unless it just ended."""
         try:
             with self._window.awaiting():
-                return next(self._call, None)
+                message = next(self._call, None)
         except grpc.RpcError as error:
             if self._stalled:
                 detail = f"No answer came for {self._calls.timeout:g} s."
@@ -106,6 +112,11 @@ class _Stream:
             else:
                 self.broken = self._calls.translate(error)
             return None
+        if message is not None and message.error.code == "NOT_READY":
+            # The service is draining: it waits for this stream to end, and will not answer what is left of it.
+            self.broken = errors.make("NOT_READY", message.error.detail, self._calls.request_id)
+            return None
+        return message
 
     def close(self) -> None:
         self._call.cancel()
@@ -116,12 +127,6 @@ class _Stream:
             self._call.cancel()
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(_AGAIN),
-    stop=tenacity.stop_after_attempt(ATTEMPTS),
-    wait=tenacity.wait_exponential(multiplier=0.5, max=5) + tenacity.wait_random(0, 0.5),
-    reraise=True,
-)
 def _open(window: Window, calls: Calls) -> tuple[_Stream, Any]:
     """A stream and its first message; once that has come the attempts count anew."""
     stream = _Stream(window, calls)
@@ -142,7 +147,7 @@ def _answer(window: Window, calls: Calls, message: Any) -> Answer[Any]:
     if item is None or message.id != str(item.index):
         raise errors.make("INTERNAL", "The service answered out of order.", calls.request_id)
     outcome = message.WhichOneof("outcome")
-    if outcome == "error" and message.error.code in _LATER:
+    if outcome == "error" and message.error.code == "OVERLOADED":
         return _ask_alone(window, calls, errors.make(message.error.code, message.error.detail, calls.request_id))
     if outcome == "error":
         return _take_off(window, item, error=errors.make(message.error.code, message.error.detail, calls.request_id))
@@ -157,7 +162,7 @@ def _ask_alone(window: Window, calls: Calls, reason: errors.MaquetteError) -> An
     if item is None or isinstance(reason, errors.Unauthenticated) or reason.code == "UNSUPPORTED":
         raise reason
     try:
-        return _take_off(window, item, response=calls.alone(item.loaded.data))
+        return _take_off(window, item, response=_RETRYING_ALONE.copy()(calls.alone, item.loaded.data))
     except (errors.Unauthenticated, errors.Unavailable):
         raise
     except errors.MaquetteError as error:

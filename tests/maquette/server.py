@@ -40,6 +40,7 @@ class Faults:
 
     overloaded_unary: int = 0
     overloaded_items: int = 0
+    draining_items: int = 0
     break_streams: int = 0  # so many streams end with UNAVAILABLE ...
     break_after: int = 2  # ... after so many answers
     hang_streams: int = 0
@@ -134,6 +135,9 @@ class Server:
                     if self.faults.overloaded_items:
                         self.faults.overloaded_items -= 1
                         raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "Come back later.")
+                    if count >= self.faults.break_after and self.faults.draining_items:
+                        self.faults.draining_items -= 1
+                        raise Refusal(grpc.StatusCode.UNAVAILABLE, "NOT_READY", "The service is draining.")
                     answer.response.CopyFrom(_ANSWERS[service](message, item.request, request_id))
                 except Refusal as refusal:
                     answer.error.CopyFrom(common_pb2.Error(code=refusal.code, detail=refusal.detail))

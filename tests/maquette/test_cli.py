@@ -107,7 +107,7 @@ def test_a_server_lost_half_way_fails_the_rest_by_name(maquette: Run, server: Se
     assert done.returncode == 1
     assert [record["error"]["code"] for record in lines(done.stdout)] == ["NOT_READY"] * 3
     assert done.stderr.count("The service is draining. (NOT_READY)") == 3
-    assert server.seen.calls["ClassifyStream"] == 5
+    assert server.seen.calls["ClassifyStream"] == 8
 
 
 @pytest.mark.parametrize(

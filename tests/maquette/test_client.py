@@ -183,6 +183,13 @@ def test_a_broken_stream_goes_on_where_it_was(client: Client, server: Server) ->
     assert len(server.seen.items) < 20 + 3 * 5 + 1  # only what was unanswered is sent again
 
 
+def test_a_draining_service_is_left_and_its_items_sent_again(client: Client, server: Server) -> None:
+    server.faults.draining_items, server.faults.break_after = 1, 2
+    answers = list(client.classify_many([photograph(0)] * 6))
+    assert [answer.error for answer in answers] == [None] * 6
+    assert server.seen.calls == {"ClassifyStream": 2}
+
+
 def test_an_item_that_breaks_the_stream_is_that_items_error(client: Client, server: Server) -> None:
     images = [photograph(0)] * 6
     images[3] = server.faults.poison

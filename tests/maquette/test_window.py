@@ -42,7 +42,7 @@ def test_a_full_window_waits_for_an_answer() -> None:
 
 
 def test_a_new_stream_sends_the_unanswered_again_and_ends_the_old_one() -> None:
-    window = Window(images(1, 1, 1, 1), in_flight=3, max_bytes=1000)
+    window = Window(images(1, 1, 1, 1), in_flight=4, max_bytes=1000)
     old = window.sends(window.begin())
     assert [next(old).index for _ in range(3)] == [0, 1, 2]
     window.answered()
