@@ -15,6 +15,9 @@ from services.common import telemetry
 from services.common.grpc_server import Server
 from services.common.runtime import Runtime, State
 
+# Refusals that a client retries (503, UNAVAILABLE) go out this long before connections are closed under it.
+_NOTICE_SECONDS = 1.0
+
 
 class Lifecycle:
     """Started and stopped by BentoML's hooks, in the worker's event loop. ``add`` registers the gRPC servicer."""
@@ -23,6 +26,7 @@ class Lifecycle:
         self._runtime, self._service, self._add = runtime, service, add
         self._background: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
+        self._leaving = False
 
     async def start(self) -> None:
         """Listen on gRPC and load the model behind it: probes are answered, NOT_SERVING, while it warms up."""
@@ -47,21 +51,40 @@ class Lifecycle:
             await self._server.serving(True)
 
     def _catch_signals(self) -> None:
-        """uvicorn stops accepting on a signal but tells nobody; let gRPC drain at the same moment, not after HTTP."""
+        """A signal first drains, with both transports still answering, and only then reaches uvicorn, which closes.
+
+        uvicorn alone would stop listening at once and tell nobody. A second signal reaches it without delay.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(number)
 
-            def handle(received: int, frame: FrameType | None, before: Any = before) -> None:
-                loop.call_soon_threadsafe(lambda: self._spawn(self._drain()))
+            def close(received: int, before: Any) -> None:
                 if callable(before):
-                    before(received, frame)
+                    before(received, None)
+
+            def handle(received: int, _: FrameType | None, before: Any = before) -> None:
+                if self._leaving:
+                    close(received, before)
+                    return
+                self._leaving = True
+
+                async def leave() -> None:
+                    await self._drain()
+                    close(received, before)
+
+                loop.call_soon_threadsafe(lambda: self._spawn(leave()))
 
             signal.signal(number, handle)
 
     async def _drain(self) -> None:
+        """Say so on both transports, leave callers and probes a moment to see it, then let gRPC finish what it has."""
+        said = self._runtime.state is State.DRAINING
         self._runtime.drain()
         if self._server:
+            await self._server.serving(False)
+            if not said:
+                await asyncio.sleep(_NOTICE_SECONDS)
             await self._server.stop()
 
     def _spawn(self, work: Any) -> None:
