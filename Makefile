@@ -51,6 +51,21 @@ proto-check: proto  ## Fail when the committed stubs are not those of protos/
 bench: setup-dev  ## Images per second of each service over both transports beside plain ONNX Runtime
 	$(BIN)/python -m benchmarks.serving
 
+# podman, buildah and docker take the same arguments here. BASE, ENGINE=onnxruntime-gpu, MODELS and IMAGE_FLAGS are passed on.
+CONTAINER_TOOL ?= $(firstword $(foreach tool,podman buildah docker,$(if $(shell command -v $(tool)),$(tool))))
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE_PREFIX ?= localhost/maquette/
+
+$(IMAGES:%=image-%): image-%:  ## Build the image of one service
+	@test -n '$(CONTAINER_TOOL)' || { echo 'image: none of podman, buildah and docker is installed' >&2; exit 2; }
+	$(CONTAINER_TOOL) build $(IMAGE_FLAGS) --file Containerfile --tag $(IMAGE_PREFIX)$*$(if $(findstring gpu,$(ENGINE)),-gpu):$(VERSION) \
+	  --build-arg SERVICE=$(subst -,_,$*) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) \
+	  $(foreach name,BASE ENGINE MODELS,$(if $($(name)),--build-arg $(name)=$($(name)))) .
+
+test-image: setup-dev  ## Build an image, run it as production does, call it, stop it under load (root, Debian)
+	tests/image/run
+
 # checkov pins half of PyPI: an environment of its own.
 $(VENV)/checkov/bin/checkov: | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/checkov

@@ -27,8 +27,12 @@ _KEEP_ALIVE_SECONDS = 75
 def main() -> int:
     """Exit status 0 after a drain that was asked for, 2 for a wrong variable, 3 when a port is taken."""
     parser = argparse.ArgumentParser(prog="python -m services.pod", description=__doc__.partition("\n")[0])
-    parser.add_argument("name", choices=settings.SERVICES, help=", ".join(settings.SERVICES))
+    # An image says by SERVICE which one it is.
+    own = os.environ.get("SERVICE")
+    parser.add_argument("name", nargs="?" if own else None, default=own, help=", ".join(settings.SERVICES))
     name: str = parser.parse_args().name
+    if name not in settings.SERVICES:
+        parser.error(f"{name!r} is no service; they are {', '.join(settings.SERVICES)}")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     chosen = settings.load_or_exit()
