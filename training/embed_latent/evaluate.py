@@ -1,0 +1,181 @@
+"""Measure a trained run on the held-out objects: python -m training.embed_latent.evaluate --run RUN
+
+Writes RUN/metrics.json and RUN/plots/. Several --run make one table, RUN by RUN, printed and written with --table FILE.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from training.common import runs
+from training.embed_latent import measures, plots
+from training.embed_latent.config import Config
+from training.embed_latent.eye import TrainingError
+from training.embed_latent.plane import Plane
+from training.embed_latent.train import BACKDROPS, PLANE, SEEN, plainly
+
+NEIGHBOURS = 5
+DRAWS = 20  # of every posterior, for the fit of the aggregate posterior
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as read back from its folder; ``facts`` is groups.json."""
+
+    folder: Path
+    config: Config
+    seed: int
+    plane: Plane
+    seen: dict[str, np.ndarray]
+    facts: dict[str, Any]
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array(self.facts["labels"])
+
+
+def open_run(folder: Path) -> Run:
+    """Raises :class:`TrainingError` for a folder without a finished run of the plane."""
+    if not (folder / PLANE).is_file() or not (folder / SEEN).is_file():
+        raise TrainingError(
+            f"{folder}: holds no trained plane ({PLANE}, {SEEN}); run training.embed_latent.train with it as --out"
+        )
+    stored = json.loads((folder / runs.CONFIG).read_text())
+    config = Config(
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in Config.__annotations__}
+    )
+    facts = json.loads((folder / "groups.json").read_text())
+    with np.load(folder / SEEN) as kept:
+        seen = dict(kept)
+    plane = Plane(config, seen["views"].shape[-1], len(facts["names"]))
+    done = plane.restore(folder / PLANE)
+    if done < config.epochs:
+        raise TrainingError(f"{folder}: stopped after epoch {done} of {config.epochs}; give its training command again first")
+    return Run(folder, config, stored["seed"], plane, seen, facts)
+
+
+def normalised(features: np.ndarray) -> np.ndarray:
+    """Rows of unit Euclidean length."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def structure(
+    latents: dict[str, np.ndarray], features: dict[str, np.ndarray], labels: np.ndarray, train: np.ndarray, held: np.ndarray
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Held-out works among the training photographs as served, by space (``plane``, ``features``) and backdrop of the query."""
+    return {
+        space: {
+            backdrop: measures.class_structure(
+                values["keep"][train], labels[train], values[backdrop][held], labels[held], k=NEIGHBOURS
+            )
+            for backdrop in values
+        }
+        for space, values in (("plane", latents), ("features", features))
+    }
+
+
+def evaluate(run: Run) -> dict[str, Any]:
+    """All measures of one run, on its held-out objects; plots beside them."""
+    rng = np.random.default_rng(0)
+    train, held, scale = run.seen["train"], run.seen["held"], run.config.prior_std
+    encoded = {name: run.plane.encode(torch.from_numpy(run.seen[name])) for name in BACKDROPS}
+    latents = {name: mean for name, (mean, _) in encoded.items()}
+    features = {name: normalised(run.seen[f"features {name}"]) for name in BACKDROPS}
+    mean, deviation = encoded["keep"]
+    drawn = (mean[held] + deviation[held] * rng.normal(size=(DRAWS, len(held), mean.shape[1]))).reshape(-1, mean.shape[1])
+    # Draws of one posterior hang together, so the permutation test takes one of each work; the distances take all.
+    aggregate = measures.prior_fit(drawn[: len(held)], scale, rng=rng)
+    aggregate |= {
+        "ks_radius": measures.ks_radius(drawn, scale),
+        "ks_angle": measures.ks_angle(drawn),
+        "draws": DRAWS,
+        "share_within_3_sigma": measures.share_within(drawn, scale),
+    }
+    target = run.seen["targets"]
+    decoded = run.plane.decode(mean)
+    error, similar = measures.reconstruction(target[held], decoded[held])
+    rows = runs.read_history(run.folder)
+    last = [row["discriminator_accuracy"] for row in rows[-20:] if "discriminator_accuracy" in row]
+    result = {
+        "configuration": run.config.name,
+        "seed": run.seed,
+        "fold": run.config.fold,
+        "works": {"train": len(train), "held_out": len(held)},
+        "fit_of_means": measures.prior_fit(mean[held], scale, rng=rng),
+        "fit_of_aggregate_posterior": aggregate,
+        "fit_of_training_means": measures.prior_fit(mean[train], scale, rng=rng),
+        "structure": structure(latents, features, run.labels, train, held),
+        "reconstruction": {
+            "mse": error,
+            "ssim": similar,
+            "mse_of_the_mean_picture": measures.baseline(target[train], target[held]),
+            "mse_train": measures.reconstruction(target[train], decoded[train])[0],
+        },
+        "discriminator_accuracy": float(np.mean(last)) if last else None,
+        "seconds": float(sum(row["seconds"] for row in rows)),
+    }
+    runs.write_json(run.folder / "metrics.json", result)
+    names = run.facts["names"]
+    folder = run.folder / "plots"
+    plots.plane(mean, run.labels, names, folder / "plane.png", scale, held=held)
+    plots.reconstructions(
+        target[held], decoded[held], [names[label] for label in run.labels[held]], folder / "reconstructions.png"
+    )
+    reach, count = 2.5 * scale, 11
+    ticks = np.linspace(-reach, reach, count)
+    points = np.stack(np.meshgrid(ticks, ticks[::-1]), axis=-1)
+    shown = run.plane.decode(points.reshape(-1, 2)).reshape(count, count, *target.shape[1:])
+    plots.grid(shown, reach, folder / "decoded-grid.png")
+    return result
+
+
+COLUMNS = {
+    "configuration": lambda m: f"{m['configuration']}",
+    "seed / fold": lambda m: f"{m['seed']} / {m['fold']}",
+    "within 3σ": lambda m: f"{m['fit_of_means']['share_within_3_sigma']:.3f}",
+    "MMD p": lambda m: f"{m['fit_of_means']['mmd_p']:.2f}",
+    "energy": lambda m: f"{m['fit_of_means']['energy_distance']:.2f}",
+    "KS radius": lambda m: f"{m['fit_of_means']['ks_radius']:.3f}",
+    "KS radius, aggregate": lambda m: f"{m['fit_of_aggregate_posterior']['ks_radius']:.3f}",
+    "rank": lambda m: f"{m['fit_of_means']['effective_rank']:.2f}",
+    "spacing": lambda m: f"{m['fit_of_means']['neighbour_spacing']:.2f}",
+    "MSE": lambda m: f"{m['reconstruction']['mse']:.4f}",
+    "of mean picture": lambda m: f"{m['reconstruction']['mse_of_the_mean_picture']:.4f}",
+    "SSIM": lambda m: f"{m['reconstruction']['ssim']:.3f}",
+    "D acc.": lambda m: "" if m["discriminator_accuracy"] is None else f"{m['discriminator_accuracy']:.2f}",
+    "plane": lambda m: f"{m['structure']['plane']['keep']['balanced_accuracy']:.3f}",
+    "plane, masked": lambda m: f"{m['structure']['plane']['white']['balanced_accuracy']:.3f}",
+    "features": lambda m: f"{m['structure']['features']['keep']['balanced_accuracy']:.3f}",
+    "features, masked": lambda m: f"{m['structure']['features']['white']['balanced_accuracy']:.3f}",
+    "s": lambda m: f"{m['seconds']:.0f}",
+}
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown, a row a run."""
+    rows = [list(COLUMNS), ["---"] * len(COLUMNS), *([cell(result) for cell in COLUMNS.values()] for result in results)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main(
+    run: Annotated[list[Path], typer.Option(help="run folder; may be given several times")],
+    write: Annotated[Path | None, typer.Option("--table", help="also write the table here, Markdown")] = None,
+) -> None:
+    """Measure runs on their held-out objects."""
+    torch.set_num_threads(1)
+    with plainly():
+        results = [evaluate(open_run(folder)) for folder in run]
+        typer.echo(table(results))
+        if write:
+            write.write_text(table(results) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,326 @@
+"""Write the bundle that serving reads: python -m training.embed_latent.export --run RUN --data DIR --version 0.1.0
+
+The gate: encoder and decoder must answer as PyTorch does within 1e-4 on the real photographs, and every number in the manifest
+is measured on the exported files.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnx
+import torch
+import typer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from services.common import images, models
+from training.common import bundle, photographs
+from training.embed_latent import augment, data, evaluate, eye, measures, sample
+from training.embed_latent.eye import TrainingError
+from training.embed_latent.train import BACKDROPS, EYE, plainly
+from training.embed_latent.trunk import Trunk
+
+SERVICE, DECODER, REFERENCE = "embed_latent", "decoder.onnx", "reference.npz"
+TOLERANCE = 1e-4
+UNLIKE_QUANTILE = 0.99
+_STRANGERS = 200  # photographs read from each --unlike folder
+
+
+class Embedder(nn.Module):
+    """``images`` uint8 [n, 224, 224, 3] -> ``latent`` float32 [n, 2], the posterior mean in the prior's unit, and ``features``
+    float32 [n, d] of unit length."""
+
+    def __init__(self, seeing: eye.Eye, encoder: nn.Module, unit: float) -> None:
+        super().__init__()
+        self.eye, self.encoder, self.unit = seeing, encoder, unit
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        lower = self.eye.trunk.lower(images.permute(0, 3, 1, 2).float())
+        mean, _ = self.encoder(Trunk.texture(lower))
+        return mean * self.unit, F.normalize(self.eye(lower), dim=1)
+
+
+class Drawer(nn.Module):
+    """``latent`` float32 [n, 2] in the prior's unit -> ``images`` uint8 [n, h, w, 3]."""
+
+    def __init__(self, decoder: nn.Module, unit: float) -> None:
+        super().__init__()
+        self.decoder, self.unit = decoder, unit
+        self.eval()
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return (self.exact(latent) * 255).round().clamp(0, 255).to(torch.uint8)
+
+    def exact(self, latent: Tensor) -> Tensor:
+        """Before rounding: float32 [n, h, w, 3], 0..1."""
+        return self.decoder(latent / self.unit).permute(0, 2, 3, 1)
+
+
+def to_onnx(module: nn.Module, example: Tensor, path: Path, name: str, outputs: list[str]) -> None:
+    """Opset 18, one named input with a dynamic axis ``batch``, all in one file."""
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=[name],
+            output_names=outputs,
+            dynamic_shapes=({0: batch},),
+            opset_version=18,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    program.save(str(path))
+    graph = onnx.load(path)
+    for value in [*graph.graph.input, *graph.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.save(graph, path)
+
+
+def export(
+    run: evaluate.Run, works: data.Works, destination: Path, golden: bytes, unlike: dict[str, Path], licence: str
+) -> Path:
+    """Assemble and check the bundle; returns its folder. Raises :class:`bundle.ParityError` or :class:`TrainingError`."""
+    if list(works.files) != run.facts["files"]:
+        raise TrainingError(
+            f"{run.folder}: was trained on other photographs than --data holds; give the same --data and --labels"
+        )
+    config = run.config
+    seeing = eye.Eye(config.features)
+    seeing.load_state_dict(torch.load(run.folder / EYE, weights_only=True))
+    embedder = Embedder(seeing, run.plane.averaged["encoder"], run.plane.unit)
+    drawer = Drawer(run.plane.averaged["decoder"], run.plane.unit)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        example = torch.from_numpy(works.pixels[:2].copy())
+        to_onnx(embedder, example, folder / models.GRAPH, "images", ["latent", "features"])
+        to_onnx(drawer, torch.randn(2, config.latent) * config.prior_std, folder / DECODER, "latent", ["images"])
+        session = models.open_session(folder / models.GRAPH, threads=1)
+
+        def graph(pictures: np.ndarray) -> dict[str, np.ndarray]:
+            parts = [session.run(["latent", "features"], {"images": p}) for p in _parts(pictures)]
+            return dict(zip(("latent", "features"), map(np.concatenate, zip(*parts, strict=True)), strict=True))
+
+        def framework(pictures: np.ndarray) -> dict[str, np.ndarray]:
+            with torch.inference_mode():
+                return dict(zip(("latent", "features"), (t.numpy() for t in embedder(torch.from_numpy(pictures))), strict=True))
+
+        held, train = run.seen["held"], run.seen["train"]
+        differs = bundle.parity(graph, framework, _parts(works.pixels[held]), TOLERANCE)
+        answers = {name: graph(augment.plains(works.pixels, works.masks, data.SIDE, name)) for name in BACKDROPS}
+        differs |= _decoder_parity(folder / DECODER, drawer, answers["keep"]["latent"][held])
+        measured = _measure(run, works, answers, folder / DECODER)
+        threshold, known, strangers = _unlike(answers["keep"]["features"], train, held, unlike, graph)
+        measured |= {"parity": differs, "unlike": {"above": threshold, "held_out_called_unlike": known, **strangers}}
+        part = np.full(len(works), "train", "U5")
+        part[held] = "held"
+        np.savez_compressed(
+            folder / REFERENCE,
+            ids=works.files.astype(str),
+            groups=works.groups.astype(str),
+            split=part,
+            latents=answers["keep"]["latent"].astype(np.float32),
+            features=answers["keep"]["features"].astype(np.float16),
+        )
+        space = f"{SERVICE}/{destination.name}/{models.sha256(folder / models.GRAPH)[:8]}"
+        fit, structure = measured["fit_of_means"], measured["structure"]
+        headline = {
+            "share_within_3_sigma": fit["share_within_3_sigma"],
+            "mmd_p": fit["mmd_p"],
+            "ks_radius": fit["ks_radius"],
+            "ks_radius_aggregate": measured["fit_of_aggregate_posterior"]["ks_radius"],
+            "effective_rank": fit["effective_rank"],
+            "balanced_accuracy_plane": structure["plane"]["keep"]["balanced_accuracy"],
+            "balanced_accuracy_plane_masked": structure["plane"]["white"]["balanced_accuracy"],
+            "balanced_accuracy_features": structure["features"]["keep"]["balanced_accuracy"],
+            "balanced_accuracy_features_masked": structure["features"]["white"]["balanced_accuracy"],
+            "reconstruction_mse": measured["reconstruction"]["mse"],
+            "reconstruction_ssim": measured["reconstruction"]["ssim"],
+            "parity_largest_difference": max(differs.values()),
+        }
+        return bundle.write(
+            destination,
+            graph=folder / models.GRAPH,
+            extra_files={DECODER: folder / DECODER, REFERENCE: folder / REFERENCE},
+            golden_picture=golden,
+            card=_card(run, works, destination.name, measured, licence),
+            metrics=measured,
+            headline=headline,
+            architecture=f"{config.method}: EfficientNet-Lite0 trunk, {config.features} features, {config.latent}-d latent",
+            licence="Apache-2.0",
+            input=bundle.Input(height=data.SIDE, width=data.SIDE, resize=images.ResizeRule.LETTERBOX),
+            labels=tuple(bundle.Label(id=name.lower().replace(" ", "-"), name=name) for name in works.names),
+            embedding_space=space,
+            training_data=(
+                bundle.Dataset(name="figurines", items=len(works), licence=licence, note=f"{len(held)} held out by object"),
+                bundle.Dataset(name="ImageNet (EfficientNet-Lite0 weights)", items=1_281_167, licence="weights Apache-2.0"),
+            ),
+            intended_use="Placing photographs of clay figurines in a plane with a known prior; finding ones that look alike.",
+            not_for="Attribution, dating, authentication or valuation; any claim of cultural influence from the plane alone.",
+            seed=run.seed,
+            details={
+                "prior": {"mean": [0.0] * config.latent, "covariance": (np.eye(config.latent) * config.prior_std**2).tolist()},
+                "groups": works.names,
+                "unlike_above": threshold,
+                "unlike_measure": "mean Euclidean distance of the unit-length features to the 5 nearest in reference.npz",
+                "features": {"width": config.features, "normalised": True},
+                "decoder": {"file": DECODER, "height": config.side, "width": config.side, "target": config.target},
+                "labels_used_in_training": {"features": config.tuned_features, "plane": config.plane_labels > 0},
+            },
+        )
+
+
+def _measure(run: evaluate.Run, works: data.Works, answers: dict[str, Any], decoder: Path) -> dict[str, Any]:
+    """As :func:`evaluate.evaluate`, from what the exported files answer."""
+    result = evaluate.evaluate(run)
+    rng, scale = np.random.default_rng(0), run.config.prior_std
+    train, held, target = run.seen["train"], run.seen["held"], run.seen["targets"]
+    latents = {name: answer["latent"] for name, answer in answers.items()}
+    features = {name: answer["features"] for name, answer in answers.items()}
+    session = models.open_session(decoder, threads=1)
+    decoded = np.concatenate([session.run(["images"], {"latent": part})[0] for part in _parts(latents["keep"][held])])
+    error, similar = measures.reconstruction(target[held], decoded)
+    result["fit_of_means"] = measures.prior_fit(latents["keep"][held], scale, rng=rng)
+    result["structure"] = evaluate.structure(latents, features, works.labels, train, held)
+    result["reconstruction"] |= {"mse": error, "ssim": similar}
+    return result
+
+
+def _decoder_parity(path: Path, drawer: Drawer, latents: np.ndarray) -> dict[str, float]:
+    """The decoder's pictures are rounded, so parity is held on pixels: 1e-4 of the range may turn a rounding, no more."""
+    session = models.open_session(path, threads=1)
+    worst = 0.0
+    for part in _parts(latents):
+        ours = session.run(["images"], {"latent": part})[0].astype(np.float64)
+        with torch.inference_mode():
+            exact = drawer.exact(torch.from_numpy(part)).numpy().astype(np.float64) * 255
+        # Distance of the exact value to the half-open interval that rounds to ours, back on the 0..1 scale.
+        worst = max(worst, float(np.maximum(np.abs(ours - exact) - 0.5, 0).max()) / 255)
+    if not worst <= TOLERANCE:
+        raise bundle.ParityError(f"decoder: pictures differ from PyTorch's by {worst:.3g} of the range, allowed {TOLERANCE:g}")
+    return {"decoder": worst}
+
+
+def _unlike(
+    features: np.ndarray, train: np.ndarray, held: np.ndarray, folders: dict[str, Path], graph: Any
+) -> tuple[float, float, dict[str, float]]:
+    """(threshold, share of held-out works above it, share of each stranger folder above it).
+
+    The threshold is a quantile of the training works' own distances, each work's own entry left out.
+    """
+    stored = features.astype(np.float16).astype(np.float32)
+
+    def distances(query: np.ndarray, reference: np.ndarray, skip: int = 0) -> np.ndarray:
+        all_ = np.sort(np.linalg.norm(query[:, None] - reference[None], axis=2), axis=1)
+        return all_[:, skip : skip + evaluate.NEIGHBOURS].mean(axis=1)
+
+    threshold = float(np.quantile(distances(features[held], stored[train]), UNLIKE_QUANTILE))
+    shares = {}
+
+    for name, folder in folders.items():
+        pictures, _ = photographs.load(
+            photographs.find(folder)[:_STRANGERS], (data.SIDE, data.SIDE), images.ResizeRule.LETTERBOX
+        )
+        shares[name] = float((distances(graph(pictures)["features"], stored) > threshold).mean())
+    return threshold, float((distances(features[held], stored[train]) > threshold).mean()), shares
+
+
+def _card(run: evaluate.Run, works: data.Works, version: str, measured: dict[str, Any], licence: str) -> str:
+    fit, structure, drawn = measured["fit_of_means"], measured["structure"], measured["reconstruction"]
+    plane, features = structure["plane"], structure["features"]
+    counts = ", ".join(f"{name} {int((works.groups == name).sum())}" for name in works.names)
+    called = {name: share for name, share in measured["unlike"].items() if name != "above"}
+    shaped = "the features and the plane" if run.config.plane_labels else "the features"
+    strangers = "; ".join(f"{name} {share:.2f}" for name, share in called.items())
+    rows = [
+        ("share within 3σ of the prior", f"{fit['share_within_3_sigma']:.3f}", "≥ 0.98"),
+        ("MMD against the prior, permutation p", f"{fit['mmd_p']:.3f}", "≥ 0.05"),
+        ("Kolmogorov-Smirnov of the radius, posterior means", f"{fit['ks_radius']:.3f}", "≤ 0.08"),
+        ("the same, aggregate posterior", f"{measured['fit_of_aggregate_posterior']['ks_radius']:.3f}", "≤ 0.08"),
+        ("effective rank", f"{fit['effective_rank']:.2f}", "≥ 1.8"),
+        ("balanced accuracy of group, 5 neighbours in the plane: as served; white, grey, black wall", _four(plane), "≥ 0.60"),
+        ("the same in the features", _four(features), "≥ 0.85"),
+        ("reconstruction MSE; that of the mean picture", f"{drawn['mse']:.4f}; {drawn['mse_of_the_mean_picture']:.4f}", ""),
+        ("reconstruction SSIM", f"{drawn['ssim']:.3f}", ""),
+        ("called unlike the training set", strangers, ""),
+    ]
+    table = "\n".join(f"| {what} | {value} | {wanted} |" for what, value, wanted in rows)
+    return f"""# embed_latent {version}
+
+Places a photograph of a clay figurine in a two-dimensional latent plane whose points follow N(0, 5²), and gives a feature
+vector of unit length.
+
+**Made from** {len(works)} photographs of {len(set(works.objects))} objects ({counts}); {licence}.
+Split by object: {len(run.seen["train"])} to train, {len(run.seen["held"])} held out. Seed {run.seed}.
+Trunk: EfficientNet-Lite0, ImageNet weights (Apache-2.0).
+
+**Labels were used.** The groups' names shaped {shaped}: among the groups trained on, distances show how well they
+can be told apart, and are no evidence that they differ. For that question train the `unlabelled` configuration.
+
+## Measured on the exported files, held-out objects
+
+| | | wanted |
+|---|---|---|
+{table}
+
+Chance of a group is {1 / len(works.names):.2f}. metrics.json holds the rest.
+
+## Not for
+
+Attribution, dating, authentication or valuation. Distances say which photographs this network finds alike; culture,
+collection, photographer and lighting hang together in the data, and no number here takes them apart. Two numbers cannot hold
+a figurine: decoded pictures show a kind of figurine, never a particular one.
+"""
+
+
+def _four(space: dict[str, dict[str, float]]) -> str:
+    first, *rest = (f"{space[name]['balanced_accuracy']:.3f}" for name in BACKDROPS)
+    return f"{first}; {', '.join(rest)}"
+
+
+def _parts(array: np.ndarray, size: int = 32) -> list[np.ndarray]:
+    return [array[start : start + size] for start in range(0, len(array), size)]
+
+
+def main(
+    run: Annotated[Path, typer.Option(help="a finished run of training.embed_latent.train")],
+    data_: Annotated[Path, typer.Option("--data", help="the folder it was trained on")],
+    version: Annotated[str, typer.Option(help="of the bundle")] = "0.1.0",
+    root: Annotated[Path, typer.Option(help="where bundles lie")] = Path("exported_models"),
+    golden: Annotated[Path | None, typer.Option(help="picture for the start-up check; default: a drawn figurine")] = None,
+    unlike: Annotated[
+        list[Path] | None, typer.Option(help="folder of other pictures, to measure how many are called unlike")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="as given in training")] = None,
+    licence: Annotated[str, typer.Option(help="of the photographs")] = "mixed, partly unverified; photographs not distributed",
+    cache: Annotated[Path | None, typer.Option(help="as given in training")] = None,
+) -> None:
+    """Export, check and measure a run."""
+    torch.set_num_threads(1)
+    with plainly():
+        opened = evaluate.open_run(run)
+        works = data.load(data_, labels, cache=cache or run / "cache")
+        picture = golden.read_bytes() if golden else sample.picture()
+        folders = {folder.name: folder for folder in unlike or []}
+        try:
+            written = export(opened, works, root / SERVICE / version, picture, folders, licence)
+        except bundle.ParityError as error:
+            raise TrainingError(str(error)) from error
+    headline = json.loads((written / models.MANIFEST).read_text())["metrics"]
+    for name, value in headline.items():
+        typer.echo(f"{name:36} {value:.4g}")
+    size = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
+    typer.echo(f"{written}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    typer.run(main)
