@@ -6,6 +6,7 @@ For a machine of one's own; a cluster runs ``bentoml serve`` in one pod a servic
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ import httpx
 from services.common import settings
 
 _READY_WITHIN = 120.0
+# Seconds beyond the drain for a service to end.
+_SLACK = 10.0
 
 
 def main() -> int:
@@ -39,7 +42,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory(prefix="maquette-") as home:
-        running = {name: _start(name, Path(home)) for name in names}
+        running = {name: _start(name, Path(home), chosen.drain_seconds) for name in names}
         waiting = dict.fromkeys(names, time.monotonic() + _READY_WITHIN)
         failed = ""
         while not stopping and not failed:
@@ -53,13 +56,15 @@ def main() -> int:
                 if process.poll() is not None:
                     failed = f"{name} ended with status {process.returncode}; its log says why"
             time.sleep(0.2)
-        _stop(running, chosen.drain_seconds)
+        killed = _stop(running, chosen.drain_seconds)
+    if killed:
+        failed = f"{', '.join(killed)} did not end within {chosen.drain_seconds + _SLACK:g} s and had to be killed"
     if failed:
         print(f"maquette: {failed}", file=sys.stderr)
     return int(bool(failed))
 
 
-def _start(name: str, home: Path) -> subprocess.Popen[bytes]:
+def _start(name: str, home: Path, drain_seconds: float) -> subprocess.Popen[bytes]:
     class_name = "".join(word.title() for word in name.split("_"))
     own = home / name
     own.mkdir()
@@ -70,7 +75,10 @@ def _start(name: str, home: Path) -> subprocess.Popen[bytes]:
         # BentoML empties the metrics folder in its home at start: services that shared one would lose each other's.
         "BENTOML_HOME": str(own),
     }
-    command = [sys.executable, "-m", "bentoml", "serve", f"services.{name}.service:{class_name}"]
+    target = f"services.{name}.service:{class_name}"
+    # Without a limit of its own, HTTP would wait for a caller that never finishes sending.
+    drain = ["--timeout-graceful-shutdown", str(math.ceil(drain_seconds))]
+    command = [sys.executable, "-m", "bentoml", "serve", target, *drain]
     # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
     return subprocess.Popen(command, cwd=settings.ROOT, env=environment, start_new_session=True)
 
@@ -94,15 +102,19 @@ def _reachable(host: str) -> str:
     return settings.url_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))
 
 
-def _stop(running: dict[str, subprocess.Popen[bytes]], drain_seconds: float) -> None:
+def _stop(running: dict[str, subprocess.Popen[bytes]], drain_seconds: float) -> list[str]:
+    """End all of them; the names of those that had to be killed."""
+    killed = []
     for process in running.values():
         process.terminate()
-    deadline = time.monotonic() + drain_seconds + 10
-    for process in running.values():
+    deadline = time.monotonic() + drain_seconds + _SLACK
+    for name, process in running.items():
         try:
             process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            killed.append(name)
+    return killed
 
 
 if __name__ == "__main__":

@@ -300,11 +300,12 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def holding_upload(served: Served, image: bytes) -> Iterator[socket.socket]:
+def holding_upload(served: Served, image: bytes, key: str = "") -> Iterator[socket.socket]:
     """An HTTP call that has sent all but the last byte of its photograph, and so is at work until it sends that."""
+    at_work = served.metric("maquette_at_work")
     with socket.create_connection((served.host, served.http_port)) as connection:
-        head = (
-            f"POST {served.kind.path} HTTP/1.1\r\nHost: test\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
-        )
+        headers = ("Host: test", "Content-Type: image/png", f"Content-Length: {len(image)}", f"X-API-Key: {key}")
+        head = "\r\n".join((f"POST {served.kind.path} HTTP/1.1", *headers, "", ""))
         connection.sendall(head.encode() + image[:-1])
+        until(lambda: served.metric("maquette_at_work") > at_work, lambda: "the call was not let in")
         yield connection

@@ -157,3 +157,24 @@ def everything(root: Path) -> Path:
     for make in (classify, cluster_assign, embed_latent, remove_background):
         make(root)
     return root
+
+
+def faulty(root: Path) -> Path:
+    """A classifier with a bug: its graph cannot reshape what it sees in an all-white picture."""
+    graph = _graph(
+        root / "faulty.onnx",
+        [
+            helper.make_node("Cast", ["images"], ["images_as_ints"], to=TensorProto.INT32),
+            helper.make_node("ReduceMin", ["images_as_ints"], ["darkest"], keepdims=0),
+            helper.make_node("Div", ["darkest", "white"], ["is_white"]),
+            helper.make_node("Cast", ["is_white"], ["extra"], to=TensorProto.INT64),
+            helper.make_node("Add", ["extra", "three"], ["columns"]),
+            helper.make_node("Concat", ["rows", "columns"], ["shape"], axis=0),
+            helper.make_node("Reshape", ["means", "shape"], ["reshaped"]),
+            helper.make_node("Softmax", ["reshaped"], ["probabilities"], axis=1),
+        ],
+        {"probabilities": ["batch", 3]},
+        {"white": np.int32(255), "three": np.array([3]), "rows": np.array([-1])},
+    )
+    labels = tuple(bundle.Label(id=label, name=label.title()) for label in ("red", "green", "blue"))
+    return _write(root, "classify", graph, "0.0.1", labels=labels, details={"abstain_below": 0.4})

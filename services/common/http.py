@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -86,7 +87,7 @@ async def read_photograph(request: Request, settings: Settings) -> tuple[bytes, 
                     raise errors.ImageMissing("Send a photograph as a file in the multipart field `image`; text is not one.")
                 data = await upload.read()
                 values |= {name: value for name, value in form.items() if isinstance(value, str)}
-        except MultiPartException:
+        except (MultiPartException, HTTPException):  # Starlette turns the one into the other inside an application
             raise errors.ImageMissing("The multipart body is malformed; send one file in the field `image`.") from None
     elif not media_type or media_type.startswith("image/") or media_type == "application/octet-stream":
         data = await request.body()
@@ -189,7 +190,7 @@ class Gateway:
             if reader.result():
                 await answer.fail(self._too_many, scope, receive)
             else:
-                answer.call.code = "CANCELLED"
+                await answer.abandon(scope, receive)
         finally:
             reader.cancel()
             application.cancel()
@@ -222,6 +223,11 @@ class _Answer:
     async def fail(self, error: errors.MaquetteError, scope: Scope, receive: Receive) -> None:
         self.call.code = error.code
         await problem(error.code, error.detail, self.call.request_id)(scope, receive, self.send)
+
+    async def abandon(self, scope: Scope, receive: Receive) -> None:
+        """For a caller who has gone. Nobody reads it, but BentoML's timeout, outside of us, waits for an answer to begin."""
+        self.call.code = "CANCELLED"
+        await Response(status_code=499)(scope, receive, self._send)
 
     async def send(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":

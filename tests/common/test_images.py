@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 
 from services.common import errors, images
 from services.common.images import Frame, Limits, ResizeRule
+from tests.files import bomb, chunk, encode, png_by_hand
 
 LIMITS = Limits()
 ORIENTATION = 0x0112
@@ -28,12 +29,6 @@ def scene(height: int = 48, width: int = 80) -> np.ndarray:
     pixels[:middle, :centre], pixels[:middle, centre:] = (200, 40, 40), (40, 200, 40)
     pixels[middle:, :centre], pixels[middle:, centre:] = (40, 40, 200), (220, 220, 40)
     return pixels
-
-
-def encode(image: Image.Image, format_: str, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, format_, **options)
-    return stream.getvalue()
 
 
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:
@@ -397,14 +392,14 @@ class TestBadInput:
 
     def test_a_bomb_costs_no_memory(self) -> None:
         """60,000 x 60,000 pixels in 100 kB of PNG would be 10 GB; the header alone refuses it."""
-        bomb = png_by_hand(60_000, 60_000, 8, 2, b"\0" * 60_000 * 400)
-        assert len(bomb) < 110_000
+        file = bomb()
+        assert 80_000 < len(file) < 120_000
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for shrink_to in (None, 224):
             with pytest.raises(errors.ImageTooManyPixels):
-                images.decode(bomb, LIMITS, Frame.DISPLAY, shrink_to=shrink_to)
+                images.decode(file, LIMITS, Frame.DISPLAY, shrink_to=shrink_to)
             with pytest.raises(errors.ImageTooManyPixels):
-                images.decoded_pixels(bomb, LIMITS, shrink_to)
+                images.decoded_pixels(file, LIMITS, shrink_to)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16_000
 
     def test_a_compressed_metadata_bomb_is_refused(self) -> None:
@@ -428,15 +423,6 @@ def stored_as(upright: np.ndarray, orientation: int) -> np.ndarray:
         7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
         8: lambda p: np.rot90(p, -1),
     }[orientation](upright).copy()
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png_by_hand(width: int, height: int, bits: int, colour_type: int, rows: bytes, extra: bytes = b"") -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
 def rows_of_16_bit(pixels: np.ndarray) -> bytes:
