@@ -90,6 +90,8 @@ def cluster(
     whole = model.compiled_clustering(encoder, decoder if method == "dcec" else None, k, config)
     layer = whole.get_layer("clustering")
     soft = keras.Model(whole.input, layer.output)
+    # The first checkpoint is written before the first step, which would otherwise be what creates the optimizer's variables.
+    whole.optimizer.build(whole.trainable_variables)
     state = checkpoints.restore(run / CHECKPOINT, whole)
     if state is None:
         first = kmeans(embed(encoder, features), k, config, seed)

@@ -41,7 +41,7 @@ def prepare(config: Config, collection: data.Collection, run: Path) -> tuple[Fro
 
 
 def train(collection: data.Collection, config: Config, k: int, seed: int, run: Path) -> fit.Clustered:
-    """All stages; ``k`` = 0 chooses it from 2..9. Writes ``result.npz`` (ids, embedding, q, centroids) and the figures."""
+    """All stages; ``k`` = 0 chooses it from 2..9. Writes ``result.npz`` (ids, embedding, q, centroids)."""
     data.check_enough(len(collection.ids), k or 2)
     _, features = prepare(config, collection, run)
     encoder, decoder = fit.pretrain(features, config, seed, run / "pretrain")
@@ -57,10 +57,14 @@ def train(collection: data.Collection, config: Config, k: int, seed: int, run: P
     with runs.whole(run / RESULT) as temporary:
         facts = {"iterations": done.iterations, "converged": done.converged}
         np.savez(temporary, ids=collection.ids, embedding=done.embedding, q=done.q, centroids=done.centroids, **facts)
+    return done
+
+
+def draw(collection: data.Collection, done: fit.Clustered, seed: int, run: Path) -> None:
+    """``tsne.png`` and ``samples.png``."""
     figures.tsne(done.embedding, done.clusters, run / "tsne.png", seed, collection.labels)
     distance = np.linalg.norm(done.embedding[:, None] - done.centroids, axis=2)
     figures.samples(collection.pixels, done.q, distance, run / "samples.png")
-    return done
 
 
 @app.command()
@@ -101,6 +105,7 @@ def main(
         },
     )
     done = train(collection, settings, k, seed, run)
+    draw(collection, done, seed, run)
     numbers = measures.internal(done.embedding, done.clusters)
     logging.info(
         "%d works in %d clusters %s, silhouette %.3f, %d iterations%s; look at %s",

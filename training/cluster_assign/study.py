@@ -1,0 +1,221 @@
+"""The paper's experiments: DCEC-Paint, CAE + k-means and DEC for k = 2..9, the ablation over lambda; our configurations beside.
+
+    python -m training.cluster_assign.study --data data/paintings_masters --labels data/paintings_masters/labels.csv --out OUT
+
+Every fit is kept as it ends, so a study that was stopped goes on where it was. ``rows.json`` holds the numbers, ``tables.md``
+the tables, the PNG files the figures. The paper's budget (200 epochs, 20,000 iterations at most) needs a GPU or days on a CPU:
+--epochs, --max-iterations and --size cut it, and the rows say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import keras
+import numpy as np
+import typer
+from tqdm import tqdm
+
+from training.cluster_assign import commands, data, figures, fit, measures
+from training.cluster_assign.config import DEFAULT, PAPER, Block, Config, Method, TrainingError
+from training.cluster_assign.train import draw, prepare
+from training.common import runs
+
+ROWS = "rows.json"
+# Question of each variant: does the content, the style, the colour, or content and style group works better than pixels do?
+VARIANTS: dict[str, tuple[Block, ...]] = {
+    "content + gram": ("content", "gram"),
+    "content": ("content",),
+    "gram": ("gram",),
+    "colour": ("colour",),
+    "content + gram + colour": ("content", "gram", "colour"),
+}
+OURS = "content + gram"
+app = typer.Typer(add_completion=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """One cell of the study. ``name`` is the configuration as the tables call it."""
+
+    name: str
+    config: Config
+    method: Method
+    k: int
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Distinct for every cell; the pre-training it stands on is shared by all cells of a name and seed."""
+        return f"{self.pretraining}/{self.method}_k{self.k}_w{self.config.reconstruction_weight:g}"
+
+    @property
+    def pretraining(self) -> str:
+        return f"{self.name.replace(' + ', '-')}_seed{self.seed}"
+
+
+def cells(ks: list[int], weights: list[float], seeds: int, paper: Config, default: Config) -> list[Fit]:
+    """The cheap and the central first, so that a study stopped early has the core: methods, variants, seeds, ablation."""
+    ours = dataclasses.replace(default, blocks=VARIANTS[OURS])
+    methods: tuple[Method, ...] = ("kmeans", "dcec", "dec")
+    plan = [Fit("paper", paper, "kmeans", k, 0) for k in ks]
+    plan += [Fit(OURS, ours, method, k, 0) for method in methods for k in ks]
+    plan += [Fit("paper", paper, method, k, 0) for method in methods[1:] for k in ks]
+    for name, blocks in VARIANTS.items():
+        if name != OURS:
+            config = dataclasses.replace(default, blocks=blocks)
+            plan += [Fit(name, config, method, k, 0) for method in methods[:2] for k in ks]
+    plan += [Fit(OURS, ours, "dcec", k, seed) for seed in range(1, seeds) for k in ks]
+    for weight in weights:
+        if weight != paper.reconstruction_weight:
+            plan += [Fit("paper", dataclasses.replace(paper, reconstruction_weight=weight), "dcec", k, 0) for k in ks]
+    return plan
+
+
+def features_of(cell: Fit, collection: data.Collection, base: Path) -> np.ndarray:
+    """What the cell's autoencoder sees, float32 [n, ...]; read back once it has been computed."""
+    kept = base / "input.npy"
+    if not kept.exists():
+        features = prepare(cell.config, collection, base)[1]
+        with runs.whole(kept) as temporary:
+            np.save(temporary, features)
+    return np.asarray(np.load(kept))
+
+
+def run_cell(cell: Fit, collection: data.Collection, out: Path) -> dict[str, Any]:
+    """Fit one cell and measure it; an earlier answer is read back. ``out`` holds the front ends, pre-trainings and answers."""
+    folder = out / cell.folder
+    if (folder / "row.json").exists():
+        return dict(json.loads((folder / "row.json").read_text()))
+    base = out / cell.pretraining
+    base.mkdir(parents=True, exist_ok=True)
+    features = features_of(cell, collection, base)
+    encoder, decoder = fit.pretrain(features, cell.config, cell.seed, base / "pretrain")
+    done = fit.cluster(features, encoder, decoder, cell.k, cell.config, cell.seed, folder, cell.method)
+    row: dict[str, Any] = {
+        "name": cell.name,
+        "method": cell.method,
+        "k": cell.k,
+        "seed": cell.seed,
+        "lambda": cell.config.reconstruction_weight,
+        "size": cell.config.size,
+        "epochs": cell.config.pretrain_epochs,
+        "iterations": done.iterations,
+        "converged": done.converged,
+        "sizes": np.bincount(done.clusters, minlength=cell.k).tolist(),
+        **{
+            name: value if np.isfinite(value) else None
+            for name, value in measures.internal(done.embedding, done.clusters).items()
+        },
+    }
+    if collection.labels is not None:
+        row |= measures.agreement(collection.labels, done.clusters, cell.seed, resamples=200)
+    if cell.k in (3, 7) and cell.seed == 0 and cell.method == "dcec":
+        draw(collection, done, cell.seed, folder)
+    runs.write_json(folder / "row.json", row)
+    (folder / fit.CHECKPOINT).unlink(missing_ok=True)
+    keras.backend.clear_session()
+    return row
+
+
+def report(rows: list[dict[str, Any]], out: Path) -> None:
+    """``rows.json``, ``tables.md`` and the figures from what is done so far."""
+    runs.write_json(out / ROWS, rows)
+    labelled = "nmi" in rows[0]
+    axes = {"silhouette": "silhouette", "calinski_harabasz": "Calinski-Harabasz"} | (
+        {"acc": "ACC", "nmi": "NMI"} if labelled else {}
+    )
+    paper = [row for row in rows if row["name"] == "paper"]
+    main = [row for row in paper if row["lambda"] == PAPER.reconstruction_weight]
+    if main:
+        figures.against_k(main, axes, out / "paper_methods.png")
+    ours = [row for row in rows if row["name"] == OURS]
+    if ours:
+        figures.against_k(ours, axes, out / "default_methods.png")
+    dcec = [row for row in rows if row["method"] == "dcec" and row["lambda"] == PAPER.reconstruction_weight]
+    if dcec:
+        figures.against_k(dcec, axes, out / "configurations.png", by="name")
+    ablation = [row for row in paper if row["method"] == "dcec"]
+    if len({row["lambda"] for row in ablation}) > 1:
+        figures.against_k(ablation, {**axes, "iterations": "iterations"}, out / "ablation.png", by="lambda")
+    with runs.whole(out / "tables.md") as temporary:
+        temporary.write_text(_tables(rows), encoding="utf-8")
+
+
+def _tables(rows: list[dict[str, Any]]) -> str:
+    """One table a measure: a row for each configuration, method and lambda; a column for each k; mean and spread over seeds."""
+    ks = sorted({row["k"] for row in rows})
+    groups = list(dict.fromkeys((row["name"], row["method"], row["lambda"]) for row in rows))
+    lines: list[str] = []
+    for measure in ("silhouette", "calinski_harabasz", "acc", "nmi", "ari", "iterations"):
+        if not any(measure in row for row in rows):
+            continue
+        lines += [f"### {measure}", "", "| configuration | method | λ | " + " | ".join(f"k={k}" for k in ks) + " | mean |"]
+        lines.append("|---" * (len(ks) + 4) + "|")
+        for group in groups:
+            mine = [row for row in rows if (row["name"], row["method"], row["lambda"]) == group]
+            found = [[row[measure] for row in mine if row["k"] == k and row.get(measure) is not None] for k in ks]
+            texts = [_mean(values) for values in found]
+            every = [value for values in found for value in values]
+            lines.append(f"| {group[0]} | {group[1]} | {group[2]:g} | {' | '.join(texts)} | {_mean(every, spread=False)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _mean(values: list[float], *, spread: bool = True) -> str:
+    if not values:
+        return ""
+    digits = 0 if max(map(abs, values)) > 10 else 3
+    text = f"{np.mean(values):.{digits}f}"
+    return text + (f" ± {np.std(values, ddof=1):.{digits}f}" if spread and len(values) > 1 else "")
+
+
+@app.command()
+@commands.one_sentence_errors
+def main(
+    folders: commands.Data,
+    out: commands.Out,
+    labels: commands.Labels = None,
+    label_column: commands.LabelColumn = "label",
+    seeds: Annotated[int, typer.Option(help="Seeds of the default configuration.", min=1)] = 5,
+    weights: Annotated[str, typer.Option(help="Values of lambda for the ablation, separated by commas.")] = "0.1,0.5,0.9",
+    k_range: Annotated[str, typer.Option("--k", help="From-to numbers of clusters.")] = "2-9",
+    epochs: Annotated[int | None, typer.Option(help="Pre-training epochs of the paper's configuration.", min=1)] = None,
+    max_iterations: Annotated[int | None, typer.Option(help="Cap on the paper configuration's iterations.", min=1)] = None,
+    size: Annotated[int, typer.Option(help="Side of the paper configuration's pictures, a multiple of 8.", min=16)] = 128,
+    batch: Annotated[int, typer.Option(help="Mini-batch of the paper's configuration.", min=1)] = 128,
+    threads: commands.Threads = 0,
+) -> None:
+    """Run, or go on with, the whole comparison."""
+    try:
+        first, last = (int(part) for part in k_range.split("-"))
+        chosen = [float(part) for part in weights.split(",")]
+    except ValueError:
+        raise TrainingError("--k takes a range such as 2-9, --weights numbers such as 0.1,0.5") from None
+    if not (2 <= first <= last and all(0 <= weight <= 1 for weight in chosen) and size % 8 == 0):
+        raise TrainingError("--k starts at 2 or more, --weights lie in 0..1, --size is a multiple of 8")
+    commands.limit_threads(threads)
+    changed = {"pretrain_epochs": epochs, "max_iterations": max_iterations}
+    paper = dataclasses.replace(PAPER, size=size, batch=batch, **{name: value for name, value in changed.items() if value})
+    collections = {
+        s: data.load(folders, s, labels=labels, column=label_column, cache=out.parent / "cache") for s in {size, DEFAULT.size}
+    }
+    works = len(collections[size].ids)
+    data.check_enough(works, last)
+    plan = cells(list(range(first, last + 1)), chosen, seeds, paper, DEFAULT)
+    settings = {"paper": dataclasses.asdict(paper), "default": dataclasses.asdict(DEFAULT), "works": works}
+    runs.open_run(out, {"data": [folder.name for folder in folders], **settings})
+    rows: list[dict[str, Any]] = []
+    for cell in tqdm(plan, "study", unit="fit", disable=None):
+        rows.append(run_cell(cell, collections[cell.config.size], out))
+        if len(rows) % 8 == 0:
+            report(rows, out)
+    report(rows, out)
+    typer.echo((out / "tables.md").read_text())
+
+
+if __name__ == "__main__":
+    app()
