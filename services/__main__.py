@@ -9,6 +9,7 @@ import argparse
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,13 +27,20 @@ _SLACK = 10.0
 
 
 def main() -> int:
-    """Exit status: 0 after a drain that was asked for, 1 when a service ended by itself or did not become ready."""
+    """Exit status: 0 after a drain that was asked for, 1 when a service failed, 2 for wrong settings or a taken port."""
     parser = argparse.ArgumentParser(prog="python -m services", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", choices=[[], *settings.SERVICES], metavar="NAME", help=", ".join(settings.SERVICES))
     names = parser.parse_args().names or list(settings.SERVICES)
     chosen = settings.load_or_exit()
     if len(names) > 1 and (chosen.http_port or chosen.grpc_port):
         parser.error("MAQUETTE_HTTP_PORT and MAQUETTE_GRPC_PORT are for one service; name it")
+    for name in names:
+        for transport, port in chosen.ports(name)._asdict().items():
+            if _taken(chosen.host, port):
+                # BentoML would start its workers again and again; a service on another's port would answer its callers.
+                variable = f"{settings.PREFIX}{transport.upper()}_PORT"
+                print(f"maquette: port {port} for {name} is taken; end what listens there or set {variable}", file=sys.stderr)
+                return 2
     stopping = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -81,6 +89,16 @@ def _start(name: str, home: Path, drain_seconds: float) -> subprocess.Popen[byte
     command = [sys.executable, "-m", "bentoml", "serve", target, *drain]
     # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
     return subprocess.Popen(command, cwd=settings.ROOT, env=environment, start_new_session=True)
+
+
+def _taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
 
 
 def _ready(name: str, chosen: settings.Settings) -> bool:

@@ -278,6 +278,15 @@ def as_dict(message: Any) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
+def alike(one: Any, other: Any) -> bool:
+    """Equal but for the last digits of numbers."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == pytest.approx(other, abs=1e-5)) if isinstance(one, float) else bool(one == other)
+
+
 def until(true: Callable[[], Any], otherwise: Callable[[], str], process: subprocess.Popen[bytes] | None = None) -> None:
     """Wait for a condition; fail when it does not come, or when ``process`` ends before."""
     deadline = time.monotonic() + _PATIENCE

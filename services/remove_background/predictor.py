@@ -114,7 +114,9 @@ def full_size_mask(probability: npt.NDArray[np.float32], size: tuple[int, int], 
     # 8 bits resolve the threshold to 1/255, and cost a quarter of float's memory at 50 MP.
     grey = np.rint(probability * 255).astype(np.uint8)
     large = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.threshold(large, round(threshold * 255) - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    # At least 1: below a threshold of 1/510, certain background would otherwise be object.
+    least = max(1, round(threshold * 255))
+    return np.asarray(cv2.threshold(large, least - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float) -> Report:

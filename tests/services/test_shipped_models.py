@@ -1,0 +1,49 @@
+"""The bundles in exported_models/, as far as they are there: each loads, matches its golden answer and serves the samples."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.common import images, models, settings
+from tests.serving import KINDS
+
+BUNDLES = sorted(settings.ROOT.glob(f"exported_models/*/*/{models.MANIFEST}"))
+SAMPLES = sorted((settings.ROOT / "samples").glob("*.jpg"))
+MEBIBYTE = 2**20
+
+
+@pytest.mark.parametrize("folder", [path.parent for path in BUNDLES], ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_it_loads_and_answers_the_samples(folder: Path) -> None:
+    name = folder.parent.name
+    bundle = models.load(folder)  # holds it to its golden answer
+    assert (bundle.manifest.service, bundle.manifest.version) == (name, folder.name)
+    module = importlib.import_module(f"services.{name}.predictor")
+    predictor, parameters = module.Predictor(bundle), module.Parameters()
+    predictor.check(parameters)
+    answers = []
+    for sample in SAMPLES:
+        photograph = images.decode(sample.read_bytes(), images.Limits(), images.Frame.DISPLAY)
+        outputs = bundle.run(bundle.prepare(photograph.pixels)[None])
+        assert all(np.isfinite(output).all() for output in outputs.values()), sample.name
+        predictor.answer(photograph, {key: value[0] for key, value in outputs.items()}, parameters)
+        answers.append(np.concatenate([output.ravel() for output in outputs.values()]))
+    assert np.stack(answers).std(axis=0).max() > 1e-3, "a model that answers everything alike was not trained"
+
+
+@pytest.mark.parametrize("folder", [path.parent for path in BUNDLES], ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_it_is_whole_and_small_enough(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"MODEL_CARD.md", "metrics.json", models.GRAPH, models.MANIFEST, models.GOLDEN} <= {path.name for path in files}
+    assert sum(path.stat().st_size for path in files) <= 25 * MEBIBYTE
+    assert json.loads((folder / "metrics.json").read_text())
+    assert folder.parent.name in KINDS
+
+
+def test_all_of_them_are_small_enough() -> None:
+    files = [path for path in (settings.ROOT / "exported_models").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 80 * MEBIBYTE
