@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training.cluster_assign.config import NAMED
 from training.common import bundle
 
 INTENDED = "To group the paintings of a collection by how they look, and to find works that look alike."
@@ -16,6 +18,14 @@ def command(stored: Mapping[str, Any]) -> str:
     """The training command of a run, from its ``config.json``, with neutral folder names."""
     folders = [part for name in stored["data"] for part in ("--data", f"data/{name}")]
     words = ["--out", "RUN", "--config", stored["config"], "--k", str(stored["k"]), "--seed", str(stored["seed"])]
+    named = dataclasses.asdict(NAMED[stored["config"]]) if stored["config"] in NAMED else {}
+    for option, name in (
+        ("--epochs", "pretrain_epochs"),
+        ("--max-iterations", "max_iterations"),
+        ("--learning-rate", "learning_rate"),
+    ):
+        if name in named and stored["settings"][name] != named[name]:
+            words += [option, str(stored["settings"][name])]
     return shlex.join(["python", "-m", "training.cluster_assign.train", *folders, *words])
 
 

@@ -18,7 +18,7 @@ import onnx
 import typer
 
 from services.common import models
-from training.cluster_assign import card, commands, data, fit, measures, model
+from training.cluster_assign import card, commands, continuity, data, fit, measures, model
 from training.cluster_assign.config import TrainingError
 from training.cluster_assign.evaluate import METRICS, result_of
 from training.cluster_assign.train import prepare
@@ -30,8 +30,11 @@ INDEX = "index.npz"
 app = typer.Typer(add_completion=False)
 
 
-def rebuild(run: Path, collection: data.Collection) -> keras.Model:
-    """The trained graph of a run: float32 images in 0..255 -> {"embedding", "assignment"}."""
+def rebuild(run: Path, collection: data.Collection, order: np.ndarray | None = None) -> keras.Model:
+    """The trained graph of a run: float32 images in 0..255 -> {"embedding", "assignment"}.
+
+    ``order`` puts its clusters in another order, int [k].
+    """
     config, _ = commands.settings_of(run)
     result = result_of(run)
     if list(result["ids"]) != list(collection.ids):
@@ -41,7 +44,7 @@ def rebuild(run: Path, collection: data.Collection) -> keras.Model:
     k = result["q"].shape[1]
     with np.load(run / f"dcec_{k}" / fit.CHECKPOINT) as stored:
         encoder.set_weights([stored[f"weight_{i}"] for i in range(len(encoder.get_weights()))])
-    return model.serving(front_end.model(), encoder, result["centroids"])
+    return model.serving(front_end.model(), encoder, result["centroids"] if order is None else result["centroids"][order])
 
 
 def to_onnx(whole: keras.Model, path: Path) -> None:
@@ -76,9 +79,16 @@ def to_saved_model(whole: keras.Model, folder: Path) -> None:
 
 
 def export(
-    run: Path, collection: data.Collection, golden: bytes, destination: Path, training_data: list[bundle.Dataset]
+    run: Path,
+    collection: data.Collection,
+    golden: bytes,
+    destination: Path,
+    training_data: list[bundle.Dataset],
+    earlier: Path | None = None,
 ) -> dict[str, float]:
-    """Write the bundle to ``destination``; return the largest differences of graph and SavedModel from Keras.
+    """Write the bundle to ``destination``; return what was measured on its graph.
+
+    With ``earlier``, a bundle of the same collection, clusters that correspond keep its numbers.
 
     Raises :class:`bundle.ParityError`, :class:`TrainingError`.
     """
@@ -86,8 +96,14 @@ def export(
 
     _, stored = commands.settings_of(run)
     result = result_of(run)
-    whole = rebuild(run, collection)
-    clusters = result["q"].argmax(axis=1)
+    clusters, centroids = result["q"].argmax(axis=1), result["centroids"]
+    order, details = None, {}
+    if earlier is not None:
+        space, ids, old = continuity.previous(earlier)
+        found = continuity.match(ids, old, collection.ids, clusters, len(centroids))
+        order, details = found.order, {"continuity": {"previous_space": space, **found.report}}
+        clusters, centroids = np.argsort(order)[clusters], centroids[order]
+    whole = rebuild(run, collection, order)
     metrics: dict[str, Any] = json.loads((run / METRICS).read_text()) if (run / METRICS).exists() else {}
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".export-") as folder:
@@ -130,7 +146,7 @@ def export(
             **{name: float(metrics[name]) for name in ("acc", "nmi", "ari") if name in metrics},
         }
         space = f"{destination.parent.name}/{destination.name}/{models.sha256(graph)[:8]}"
-        described = measures.describe(collection.ids, embedding, served, result["centroids"])
+        described = measures.describe(collection.ids, embedding, served, centroids)
         bundle.write(
             destination,
             graph=graph,
@@ -149,7 +165,7 @@ def export(
             not_for=card.NOT_FOR,
             seed=stored["seed"],
             command=card.command(stored),
-            details={"clusters": described, "works": len(served)},
+            details={"clusters": described, "works": len(served), **details},
         )
     return numbers
 
@@ -163,6 +179,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where bundles live.")] = Path("exported_models"),
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "0.1.0",
     licence: Annotated[str, typer.Option(help="Licence of the training pictures, for the manifest.")] = "unknown",
+    previous: Annotated[Path | None, typer.Option(help="An earlier bundle of this collection, whose numbers are kept.")] = None,
     threads: commands.Threads = 0,
 ) -> None:
     """Export a finished run as a bundle that services.cluster_assign can serve."""
@@ -174,7 +191,7 @@ def main(
     config, stored = commands.settings_of(run)
     collection = data.load(folders, config.size, cache=run.parent / "cache")
     described = [bundle.Dataset(name="+".join(stored["data"]), items=len(collection.ids), licence=licence)]
-    numbers = export(run, collection, golden.read_bytes(), out / "cluster_assign" / version, described)
+    numbers = export(run, collection, golden.read_bytes(), out / "cluster_assign" / version, described, previous)
     runs.write_json(run / "export.json", numbers)
     typer.echo(json.dumps(numbers, indent=1))
 

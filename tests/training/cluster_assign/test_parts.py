@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.cluster_assign import data, evaluate, export, features, measures, model, train
+from training.cluster_assign import continuity, data, evaluate, export, features, measures, model, train
 from training.cluster_assign.config import PAPER, TrainingError
 
 
@@ -125,3 +125,31 @@ def test_a_run_of_other_works_is_not_exported(works: Path, tmp_path: Path) -> No
     collection = data.load([works], 32)
     with pytest.raises(TrainingError, match="not a run folder"):
         export.rebuild(tmp_path, collection)
+
+
+IDS = np.array(list("abcdefgh"))
+
+
+def test_a_retrained_model_keeps_the_numbers_of_clusters_that_correspond() -> None:
+    old = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    new = np.array([2, 2, 2, 0, 0, 0, 1, 1])
+    found = continuity.match(IDS, old, IDS[::-1], new[::-1], 3)
+    assert (np.argsort(found.order)[new] == old).all()
+    assert found.report["kept"] == {"0": 1.0, "1": 1.0, "2": 1.0}
+    assert not found.report["split"] and not found.report["merged"] and not found.report["new"]
+
+
+def test_a_split_a_merger_and_a_new_cluster_are_named() -> None:
+    old = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    split = continuity.match(IDS, old, IDS, np.array([0, 0, 3, 3, 1, 1, 2, 2]), 4)
+    assert split.report["split"] == {"0": [0, 3]}
+    merged = continuity.match(IDS, old, IDS, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2)
+    assert merged.report["merged"] == {"1": [1, 2]}
+    more = np.array([*IDS, "x", "y"])
+    grown = continuity.match(IDS, old, more, np.array([1, 1, 1, 1, 2, 2, 3, 3, 0, 0]), 4)
+    assert grown.report["new"] == [3] and grown.order[3] == 0
+
+
+def test_a_folder_that_is_no_bundle_has_no_numbers_to_keep(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not a bundle"):
+        continuity.previous(tmp_path)

@@ -56,6 +56,15 @@ def test_a_folder_becomes_a_bundle_that_serving_opens(works: Path, tiny: Config,
     assert served.manifest.embedding_space == f"cluster_assign/0.1.0/{served.manifest.files['model.onnx'][:8]}"
     assert (destination / "saved_model" / "saved_model.pb").exists()
 
+    # The same collection again, its clusters the other way round: they get their old numbers back.
+    with np.load(run / train.RESULT) as stored:
+        swapped = {**stored, "q": stored["q"][:, ::-1], "centroids": stored["centroids"][::-1]}
+    np.savez(run / train.RESULT, **swapped)
+    export.export(run, collection, picture.getvalue(), destination.with_name("0.2.0"), [dataset], destination)
+    again = models.load(destination.with_name("0.2.0"))
+    assert (again.run(collection.pixels)["assignment"].argmax(axis=1) == answer["assignment"].argmax(axis=1)).all()
+    assert again.manifest.details["continuity"]["kept"] == {"0": 1.0, "1": 1.0}
+
 
 class Killed(Exception):
     pass
