@@ -31,29 +31,50 @@ def answered(photographs: Sequence[Photograph], answers: Iterator[Answer[Any]]) 
 
 
 def run(
-    records: Iterable[Record], total: int, shape: Shape, format_: Format | None, file: Path | None, *, doing: str
+    records: Iterable[Record],
+    total: int | None,
+    shape: Shape,
+    format_: Format | None,
+    file: Path | None,
+    *,
+    doing: str,
 ) -> list[Record]:
-    """Write the records and return those with an error, having named them. Raises :class:`FileFailed`."""
+    """Write the records and return those with an error, having named them. Raises :class:`FileFailed`.
+
+    ``total`` is None where there is no end in sight: failures are then named when they happen too, and one that a later
+    record of the same subject makes good is forgotten.
+    """
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     chosen = output.choose(format_, file)
-    failed = []
-    with _progress(errors, chosen, file) as progress, output.writer(chosen, file, shape) as writer:
-        task = progress.add_task(doing, total=total)
+    subjects: set[str] = set()
+    failed: dict[str, Record] = {}
+    with progress(errors, chosen, file) as bar, output.writer(chosen, file, shape) as writer:
+        task = bar.add_task(doing, total=total)
         for record in records:
+            subject = record[shape.subject]
+            subjects.add(subject)
+            failed.pop(subject, None)
             writer.write(record)
             if "error" in record:
-                failed.append(record)
-            progress.advance(task)
-    for record in failed:
-        errors.print(f"{record[shape.subject]}: {record['error']['detail']} ({record['error']['code']})")
+                failed[subject] = record
+                if total is None:
+                    errors.print(_sentence(record, shape))
+            bar.advance(task)
+    for record in failed.values():
+        errors.print(_sentence(record, shape))
     if failed:
-        errors.print(f"{len(failed)} of {total} failed.")
-    return failed
+        errors.print(f"{len(failed)} of {len(subjects)} failed.")
+    return list(failed.values())
 
 
-def _progress(console: Console, format_: Format, file: Path | None) -> Progress:
+def _sentence(record: Record, shape: Shape) -> str:
+    return f"{record[shape.subject]}: {record['error']['detail']} ({record['error']['code']})"
+
+
+def progress(console: Console, format_: Format | None = None, file: Path | None = None) -> Progress:
+    """A bar on a terminal; nothing elsewhere."""
     # Lines that stream to the same terminal show the progress themselves, and a bar between them would be torn.
-    torn = sys.stdout.isatty() and format_ is not Format.TABLE and file is None
+    torn = sys.stdout.isatty() and format_ in (Format.JSONL, Format.CSV) and file is None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(
         *columns,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,14 +17,14 @@ from maquette.errors import FileFailed, ParameterInvalid
 _SCHEMES = {"http": False, "grpc": False, "https": True, "grpcs": True}
 _MAX_MESSAGE = 2**31 - 1
 
-# Waits of about 0.5, 1, 2 and 4 s bridge the restart of a pod; gRPC caps maxAttempts at 5.
 RETRY_POLICY: dict[str, Any] = {
-    "maxAttempts": 5,
+    "maxAttempts": 5,  # gRPC's own limit; the waits between them add up to some 7.5 s
     "initialBackoff": "0.5s",
     "maxBackoff": "5s",
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
 }
+_BACKOFF = (0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,23 @@ class Address:
         return cls(host, port or CONTRACTS[service].port, _SCHEMES.get(scheme, False) or ca is not None)
 
 
-def service_config(service: Service) -> dict[str, Any]:
-    """gRPC's service config: balance over all addresses of the name, retry the unary methods.
+def service_config(service: Service, patience: float = sum(_BACKOFF)) -> dict[str, Any]:
+    """gRPC's service config: balance over all addresses of the name, retry the unary methods for ``patience`` seconds.
 
     Streams are not in it. gRPC would replay one from its first message and only until the first answer;
     ``stream.py`` resumes after the last answer instead.
     """
     contract = CONTRACTS[service]
     methods = [{"service": contract.full_name, "method": method} for method in contract.unary_methods]
-    return {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": methods, "retryPolicy": RETRY_POLICY}]}
+    attempts = 1 + sum(total <= patience for total in accumulate(_BACKOFF))
+    retries = {"retryPolicy": RETRY_POLICY | {"maxAttempts": attempts}} if attempts > 1 else {}
+    return {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [{"name": methods, **retries}]}
 
 
-def open_channel(address: Address, service: Service, *, ca: Path | None = None) -> grpc.Channel:
+def open_channel(address: Address, service: Service, *, patience: float, ca: Path | None = None) -> grpc.Channel:
     """A channel that connects on first use. Raises :class:`FileFailed` when the CA file cannot be read."""
     options = [
-        ("grpc.service_config", json.dumps(service_config(service))),
+        ("grpc.service_config", json.dumps(service_config(service, patience))),
         ("grpc.enable_retries", 1),
         # A call whose request outgrows this buffer (256 KiB by default) is never retried, and photographs do.
         ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE),

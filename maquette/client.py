@@ -28,6 +28,8 @@ Output = Literal["mask", "cutout", "both"]
 Frame = Literal["sensor", "display"]
 
 IN_FLIGHT = 8
+# Seconds. Longer than a pod takes to drain, stop and start again: a night's work hangs on it.
+PATIENCE = 25.0
 _MAX_BYTES_IN_FLIGHT = 256 * 2**20
 
 
@@ -37,7 +39,8 @@ class Client:
     ``server`` is ``HOST`` (each service on its default port), ``HOST:PORT``, either after ``grpcs://`` or ``https://`` for
     TLS, or one such address a service in a mapping; by default ``MAQUETTE_SERVER`` of the environment, else ``localhost``.
     ``key`` is the API key, by default ``MAQUETTE_KEY``. ``ca`` is a PEM file of the authority that signed the server's
-    certificate, where that is not one of the well-known ones. ``timeout`` is the longest wait for one answer, in seconds.
+    certificate, where that is not one of the well-known ones. ``timeout`` is the longest wait for one answer, in seconds,
+    and ``patience`` how long a service that is away, starting or full is asked again.
 
     An image is given as its encoded bytes or as the path of a file. Answers are the messages of the contract
     (``protos/maquette/*/v1``). Every method raises :class:`maquette.MaquetteError`; the ``*_many`` methods put what
@@ -51,6 +54,7 @@ class Client:
         key: str | None = None,
         ca: str | os.PathLike[str] | None = None,
         timeout: float = 120.0,
+        patience: float = PATIENCE,
     ) -> None:
         self._server = os.environ.get("MAQUETTE_SERVER") or "localhost" if server is None else server
         key = os.environ.get("MAQUETTE_KEY", "") if key is None else key
@@ -58,7 +62,7 @@ class Client:
             raise errors.make("PARAMETER_INVALID", "The API key holds characters that no header can carry.")
         self._metadata = (("x-api-key", key),) if key else ()
         self._ca = Path(ca) if ca else None
-        self._timeout = timeout
+        self._timeout, self._patience = timeout, patience
         self._lock = threading.Lock()
         self._channels: dict[Service, grpc.Channel] = {}
 
@@ -153,7 +157,7 @@ class Client:
     def _stub(self, service: Service) -> Any:
         with self._lock:
             if service not in self._channels:
-                self._channels[service] = open_channel(self.address(service), service, ca=self._ca)
+                self._channels[service] = open_channel(self.address(service), service, ca=self._ca, patience=self._patience)
             return CONTRACTS[service].stub(self._channels[service])
 
     def _one(self, service: Service, image: Image, **parameters: Any) -> Any:
@@ -189,7 +193,7 @@ class Client:
             return self._ask(service, method, {"image": data, **parameters}, request_id)
 
         window = Window(map(photographs.load, images), in_flight, _MAX_BYTES_IN_FLIGHT)
-        calls = stream.Calls(open_, alone, self._translate(service, request_id), request_id, self._timeout)
+        calls = stream.Calls(open_, alone, self._translate(service, request_id), request_id, self._timeout, self._patience)
         return stream.answers(window, calls)
 
     def _translate(self, service: Service, request_id: str) -> Callable[[grpc.RpcError], errors.MaquetteError]:

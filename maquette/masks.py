@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from maquette import naming, output, png
-from maquette.errors import ParameterInvalid
+from maquette.client import Frame
+from maquette.errors import MaquetteError, ParameterInvalid
 from maquette.naming import OutputKind, Tool
 from maquette.photographs import Photograph
 from maquette.records import Record
@@ -24,18 +27,22 @@ from maquette.records import Record
 class Settings:
     """What decides the pixels of a result, besides photograph and model."""
 
-    output_kind: str
-    frame: str
+    output_kind: Literal["mask", "cutout"]
+    frame: Frame
     threshold: float | None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph and the file its result belongs in; ``done`` is the record of a result that is there already."""
+    """A photograph and the file its result belongs in; ``target`` is None where it can have none, as ``error`` says.
+
+    ``done`` is the record of a result that is there already.
+    """
 
     photograph: Photograph
-    target: Path
-    done: Record | None
+    target: Path | None
+    done: Record | None = None
+    error: MaquetteError | None = None
 
 
 def without_masks(photographs: Sequence[Photograph]) -> list[Photograph]:
@@ -43,20 +50,37 @@ def without_masks(photographs: Sequence[Photograph]) -> list[Photograph]:
     return [photograph for photograph in photographs if not _is_ours(photograph.path)]
 
 
-def targets(photographs: Sequence[Photograph], folder: Path, kind: OutputKind, tool: Tool | None) -> list[Path]:
-    """The file for each result, in ``folder``.
-
-    Raises :class:`ParameterInvalid` naming both sides when two results would be one file, or one a photograph.
-    """
+def targets(
+    photographs: Sequence[Photograph], folder: Path, kind: OutputKind, tool: Tool | None
+) -> list[Path | ParameterInvalid]:
+    """The file for each result, in ``folder``, or why there is none: two would be one file, or one a photograph."""
     shown = [photograph.path for photograph in photographs]
-    names = naming.names_for([photograph.name for photograph in photographs], kind, tool, shown=shown)
-    paths = [folder / name for name in names]
+    names = naming.names_for(
+        [photograph.name for photograph in photographs], kind, tool, shown=shown, ignores_case=lambda: ignores_case(folder)
+    )
     sources = {naming.key(path.resolve()): path for path in shown}
-    for photograph, path in zip(photographs, paths, strict=True):
-        if (source := sources.get(naming.key(path.resolve()))) is not None:
+    found: list[Path | ParameterInvalid] = []
+    for photograph, name in zip(photographs, names, strict=True):
+        if isinstance(name, ParameterInvalid):
+            found.append(name)
+        elif (source := sources.get(naming.key((folder / name).resolve()))) is not None:
             detail = f"The result of {photograph.path} would overwrite the photograph {source}; choose another folder."
-            raise ParameterInvalid("PARAMETER_INVALID", detail)
-    return paths
+            found.append(ParameterInvalid("PARAMETER_INVALID", detail))
+        else:
+            found.append(folder / name)
+    return found
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether the file system there takes IMG and img for one; so it is said too where that cannot be tried."""
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".Maquette", dir=folder) as probe:
+            path = Path(probe.name)
+            return path.with_name(path.name.lower()).exists()
+    except OSError:
+        return True
 
 
 def job(photograph: Photograph, target: Path, settings: Settings) -> Job:
@@ -66,17 +90,17 @@ def job(photograph: Photograph, target: Path, settings: Settings) -> Job:
     """
     try:
         if not (target.is_file() and png.is_whole(target)):
-            return Job(photograph, target, None)
+            return Job(photograph, target)
         with photograph.path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         facts = png.facts(target)
     except OSError:
-        return Job(photograph, target, None)  # doing it again will say what is wrong
+        return Job(photograph, target)  # doing it again will say what is wrong
     known: Record = {"file": str(photograph.path), "sha256": sha256, "output": str(target), "skipped": True}
     if facts is None:
         return Job(photograph, target, known | {"notes": ["kept: this file was not made by maquette"]})
     if facts.pop("settings", None) != asdict(settings) or facts.get("sha256") != sha256:
-        return Job(photograph, target, None)
+        return Job(photograph, target)
     return Job(photograph, target, facts | known)
 
 

@@ -60,24 +60,45 @@ def name_for(photo: PurePath, kind: OutputKind = OutputKind.MASK, tool: Tool | N
 
 
 def names_for(
-    photos: Sequence[PurePath], kind: OutputKind, tool: Tool | None, *, shown: Sequence[PurePath] | None = None
-) -> list[PurePath]:
-    """:func:`name_for` each, held to be different from each other even where a file system ignores case.
+    photos: Sequence[PurePath],
+    kind: OutputKind,
+    tool: Tool | None,
+    *,
+    shown: Sequence[PurePath] | None = None,
+    ignores_case: Callable[[], bool] = lambda: True,
+) -> list[PurePath | ParameterInvalid]:
+    """:func:`name_for` each, or why a photograph has no name of its own: where two would be one file, neither has.
 
-    ``shown`` is what to call the photographs in an error, where that is more than their relative paths.
-
-    Raises :class:`ParameterInvalid` naming both photographs whose results would be one file.
+    ``shown`` is what to call the photographs in an error, where that is more than their relative paths. ``ignores_case``
+    is asked, where it matters, whether names that differ by case or Unicode composition alone are one file.
     """
-    names = [name_for(photo, kind, tool) for photo in photos]
-    owners: dict[str, PurePath] = {}
-    for photo, name in zip(shown or photos, names, strict=True):
-        other = owners.setdefault(key(name), photo)
-        if other is not photo:
-            raise ParameterInvalid(
-                "PARAMETER_INVALID",
-                f"{other} and {photo} would both be written to {name}; rename one, or put them in folders of their own.",
-            )
+    shown = shown or photos
+    names = [_or_error(photo, kind, tool) for photo in photos]
+    groups = _groups(names, key)
+    if any(len({str(names[index]) for index in group}) > 1 for group in groups) and not ignores_case():
+        groups = _groups(names, str)
+    for group in groups:
+        for index in group:
+            others = " and ".join(str(shown[other]) for other in group if other != index)
+            detail = f"{shown[index]} and {others} would both be written to {names[index]}; rename one, or mask them apart."
+            names[index] = ParameterInvalid("PARAMETER_INVALID", detail)
     return names
+
+
+def _or_error(photo: PurePath, kind: OutputKind, tool: Tool | None) -> PurePath | ParameterInvalid:
+    try:
+        return name_for(photo, kind, tool)
+    except ParameterInvalid as error:
+        return error
+
+
+def _groups(names: Sequence[PurePath | ParameterInvalid], same: Callable[[PurePath], str]) -> list[list[int]]:
+    """Indices of the names that are one, where they are more than one."""
+    owners: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        if isinstance(name, PurePath):
+            owners.setdefault(same(name), []).append(index)
+    return [group for group in owners.values() if len(group) > 1]
 
 
 def key(path: PurePath) -> str:

@@ -128,6 +128,9 @@ MASK = Shape(
     _report,
 )
 
+# What ``mask --dry-run`` says.
+PLAN = Shape(("output", "state"), ("file", "output", "state"), lambda record: {}, carries=())
+
 
 def _input(record: Record) -> Mapping[str, Any]:
     size: Record = record.get("input", {})

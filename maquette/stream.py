@@ -1,9 +1,9 @@
 """Many photographs over one bidirectional stream at a time: in order, many in flight, resumed when the stream breaks.
 
 A stream that breaks because the service is away, draining or full is opened anew, and the items whose answers had not
-come are sent again; eight attempts without any answer between them end the call. A stream that breaks otherwise may have
-broken on its oldest item, so that one is asked alone: it gets its answer or its error, and a new stream goes on behind it.
-Asking again is safe, since no method of the services changes anything.
+come are sent again; when none comes for as long as the client's patience lasts, that ends the call. A stream that breaks
+otherwise may have broken on its oldest item, so that one is asked alone: it gets its answer or its error, and a new stream
+goes on behind it. Asking again is safe, since no method of the services changes anything.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from maquette.window import Item, Window
 R = TypeVar("R")
 
 _AGAIN = (errors.Unavailable, errors.Overloaded, errors.DeadlineExceeded)
-# Waits of about 0.5, 1, 2, 4, 5, 5 and 5 s, longer than a single call is worth: they bridge a service that drains, stops
-# and starts again, and a night's work hangs on them.
-_RETRYING = tenacity.Retrying(
-    retry=tenacity.retry_if_exception_type(_AGAIN),
-    stop=tenacity.stop_after_attempt(8),
-    wait=tenacity.wait_exponential(multiplier=0.5, max=5) + tenacity.wait_random(0, 0.5),
-    reraise=True,
-)
-# An item that was asked alone and took too long will do so again.
-_RETRYING_ALONE = _RETRYING.copy(retry=tenacity.retry_if_exception_type((errors.Unavailable, errors.Overloaded)))
+
+
+def _retrying(patience: float, *kinds: type[errors.MaquetteError]) -> tenacity.Retrying:
+    """Again after about 0.5, 1, 2, 4, 5, 5 ... s, as long as these waits make no more than ``patience`` seconds."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(kinds),
+        stop=lambda state: state.idle_for + state.upcoming_sleep > patience,
+        wait=tenacity.wait_exponential(multiplier=0.5, max=5) + tenacity.wait_random(0, 0.5),
+        reraise=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,17 @@ class Answer(Generic[R]):
 
 @dataclass(frozen=True)
 class Calls:
-    """What the stream needs of the service. ``timeout`` is in seconds, for the next answer."""
+    """What the stream needs of the service.
+
+    ``timeout`` is in seconds, for the next answer; ``patience`` too, for a service that is away.
+    """
 
     open: Callable[[Iterator[Item]], Any]
     alone: Callable[[bytes], Any]
     translate: Callable[[grpc.RpcError], errors.MaquetteError]
     request_id: str
     timeout: float
+    patience: float
 
 
 def answers(window: Window, calls: Calls) -> Iterator[Answer[Any]]:
@@ -74,7 +78,7 @@ def answers(window: Window, calls: Calls) -> Iterator[Answer[Any]]:
     stream: _Stream | None = None
     try:
         while not window.finished:
-            stream, message = _RETRYING.copy()(_open, window, calls)
+            stream, message = _retrying(calls.patience, *_AGAIN)(_open, window, calls)
             while message is not None:
                 yield from _failed_here(window)
                 yield _answer(window, calls, message)
@@ -162,7 +166,9 @@ def _ask_alone(window: Window, calls: Calls, reason: errors.MaquetteError) -> An
     if item is None or isinstance(reason, errors.Unauthenticated) or reason.code == "UNSUPPORTED":
         raise reason
     try:
-        return _take_off(window, item, response=_RETRYING_ALONE.copy()(calls.alone, item.loaded.data))
+        # An item that took too long when it was asked alone will do so again.
+        retrying = _retrying(calls.patience, errors.Unavailable, errors.Overloaded)
+        return _take_off(window, item, response=retrying(calls.alone, item.loaded.data))
     except (errors.Unauthenticated, errors.Unavailable):
         raise
     except errors.MaquetteError as error:

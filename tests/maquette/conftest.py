@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from maquette.cli import app
 from tests.maquette.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -50,18 +51,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def maquette(tmp_path: Path) -> Run:
-    """Run ``maquette`` in a process of its own; standard output is not a terminal."""
+    """Run ``maquette`` in ``tmp_path``, in this process, with no variable of this machine; output is not a terminal."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("MAQUETTE_")}
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "maquette", *map(str, arguments)],
-            env=clean | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        words = list(map(str, arguments))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            for name in [name for name in os.environ if name.startswith("MAQUETTE_")]:
+                patch.delenv(name)
+            result = CliRunner().invoke(app, words, env=environment, catch_exceptions=False)
+        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
 
     return run

@@ -200,7 +200,7 @@ def test_an_item_that_breaks_the_stream_is_that_items_error(client: Client, serv
 
 def test_a_message_over_the_servers_limit_is_that_items_error() -> None:
     small = (("grpc.max_receive_message_length", 100_000),)
-    with Server(options=small) as server, Client(server.address) as client:
+    with Server(options=small) as server, Client(server.address, patience=0) as client:
         answers = list(client.classify_many([photograph(0), photograph(0) + bytes(200_000), photograph(0)]))
     assert [answer.error.code if answer.error else "" for answer in answers] == ["", "IMAGE_TOO_MANY_BYTES", ""]
 
@@ -233,7 +233,10 @@ def test_a_server_that_comes_back_is_found_again(client: Client, server: Server)
 
 def test_nobody_there_is_said_after_the_attempts(server: Server) -> None:
     server.stop()
-    with Client(server.address) as client, pytest.raises(maquette.Unavailable, match=f"No service answers at {server.address}"):
+    with (
+        Client(server.address, patience=0.5) as client,
+        pytest.raises(maquette.Unavailable, match=f"No service answers at {server.address}"),
+    ):
         client.classify(photograph(0))
     server.start()
 
@@ -249,7 +252,7 @@ def test_tls_with_a_private_authority(tmp_path: Path) -> None:
         for address in (server.address, f"grpcs://{server.address}", f"https://{server.address}"):
             with Client(address, ca=tmp_path / "ca.pem") as client:
                 assert client.classify(photograph(0)).model_version == VERSION
-        with Client(server.address, ca=tmp_path / "other.pem") as client, pytest.raises(maquette.Unavailable):
+        with Client(server.address, ca=tmp_path / "other.pem", patience=0) as client, pytest.raises(maquette.Unavailable):
             client.classify(photograph(0))
         with Client(server.address, ca=tmp_path / "gone.pem") as client, pytest.raises(maquette.FileFailed, match=r"gone\.pem"):
             client.classify(photograph(0))
