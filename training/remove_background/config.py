@@ -1,0 +1,80 @@
+"""Every number that the training of the mask model depends on, with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """``skips``: the tensors handed over from the encoder. ``expand`` takes the wide ones inside the blocks, as the U-Nets on
+    MobileNetV2 of the TensorFlow tutorials do; ``project`` the narrow ones between blocks, at a fifth of the cost.
+    ``widths``: channels at 1/16, 1/8, 1/4 and 1/2 of the input's size. ``head``: ``full`` ends with a convolution at full size,
+    ``shuffle`` predicts 2 x 2 pixels at each place of half the size (sub-pixel convolution, Shi et al. 2016).
+    """
+
+    skips: str
+    widths: tuple[int, int, int, int]
+    head: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run. The defaults are the shipped model's, chosen by the table in README.md."""
+
+    size: int = 256
+    decoder: Decoder = field(default=Decoder("project", (128, 64, 48, 32), "shuffle"))
+    # False: the encoder's batch norms are folded into its convolutions. A third faster on a CPU, and nothing to go wrong with
+    # the statistics of batches that mix renders, photographs and empty scenes.
+    encoder_norm: bool = False
+    # dice: the paper's equation 1; dice+edge: Dice plus cross-entropy, heavier along the silhouette.
+    loss: str = "dice+edge"
+    optimizer: str = "nadam"
+    learning_rate: float = 5e-4
+    # Steps of a linear start: without norms a large first step breaks what the encoder knows.
+    warmup: int = 200
+    clip: float = 1.0
+    weight_decay: float = 1e-5
+    # Average of the weights over about 1 / (1 - ema) steps (Polyak): less noise than any single step's; 0 turns it off.
+    ema: float = 0.995
+    batch: int = 16
+    epochs: int = 40
+    steps: int = 125
+    # Share of each source in a batch; sources that are not given are left out and the rest scaled up.
+    mixture: tuple[tuple[str, float], ...] = (
+        ("renders", 0.36),
+        ("photographs", 0.28),
+        ("composed", 0.20),
+        ("pairs", 0.05),
+        ("empty", 0.11),
+    )
+    augment: bool = True
+    # Scans that are never trained on: a figure, a bust and an animal.
+    held_scans: tuple[str, ...] = ("Athena", "Demosthenes", "LionStatue")
+    # A photograph whose teacher doubts more than this (see data.doubt) teaches nothing.
+    doubt: float = 0.6
+    # Share of photographs and pairs set aside.
+    held_share: float = 0.15
+
+
+CONFIGURATIONS = {
+    "shipped": Config(),
+    # Bici et al. 2023, section 2: 256 x 256, 85/15, batch 32, Nadam, Dice loss with its +1, up to 500 epochs with the best
+    # kept. Table 1 counts 48 batch norms, four up-samplings and four concatenations. The paper names neither the learning rate
+    # (Keras' default for Nadam), nor the decoder's widths (halved at each step: Ronneberger et al. 2015), nor augmentation.
+    "paper": Config(
+        decoder=Decoder("expand", (256, 128, 64, 32), "full"),
+        encoder_norm=True,
+        loss="dice",
+        learning_rate=1e-3,
+        warmup=0,
+        clip=0.0,
+        weight_decay=0.0,
+        ema=0.0,
+        batch=32,
+        epochs=500,
+        steps=0,
+        augment=False,
+        held_scans=(),
+    ),
+}
