@@ -1,0 +1,71 @@
+"""The served network: uint8 photographs in, calibrated probabilities out, with normalisation and temperature in the graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.export import Dim
+
+from training.classify.backbones import BACKBONES
+from training.classify.head import Linear
+from training.common import runs
+
+OPSET = 20
+
+
+class Features(nn.Module):
+    """uint8 RGB [n, height, width, 3] -> float32 [n, channels], the mean of the backbone's last layer over the picture."""
+
+    def __init__(self, backbone: str) -> None:
+        super().__init__()
+        chosen = BACKBONES[backbone]
+        self.backbone = chosen.build()
+        self.register_buffer("mean", torch.tensor(chosen.mean))
+        self.register_buffer("std", torch.tensor(chosen.std))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        normalised = (images.float() - self.mean) / self.std
+        return self.backbone(normalised.permute(0, 3, 1, 2)).mean((2, 3))
+
+
+class Classifier(nn.Module):
+    """uint8 RGB [n, height, width, 3] -> float32 [n, classes] that sum to 1: softmax((W f + b) / temperature)."""
+
+    def __init__(self, features: nn.Module, head: Linear, temperature: float) -> None:
+        super().__init__()
+        self.features = features
+        self.linear = nn.Linear(*head.weight.shape)
+        # Division by the temperature is linear too: folded into the weights it costs nothing.
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.from_numpy(head.weight.T / temperature))
+            self.linear.bias.copy_(torch.from_numpy(head.bias / temperature))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.features(images)).softmax(1)
+
+
+def export_graph(network: nn.Module, size: int, output: str, path: Path) -> None:
+    """Write ``network`` as ONNX: ``images`` uint8 [batch, size, size, 3] -> ``output`` float32 [batch, n]."""
+    example = (torch.zeros(2, size, size, 3, dtype=torch.uint8),)
+    with runs.whole(path) as temporary, torch.inference_mode():
+        torch.onnx.export(
+            network.eval(),
+            example,
+            temporary,
+            input_names=["images"],
+            output_names=[output],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+
+
+def run_network(network: nn.Module, batch: np.ndarray) -> np.ndarray:
+    """The framework's answer to uint8 [n, height, width, 3], for parity."""
+    with torch.inference_mode():
+        return network.eval()(torch.from_numpy(batch)).numpy()

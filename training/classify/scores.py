@@ -1,0 +1,94 @@
+"""What is measured: accuracy where several types may be right, per-type figures, calibration, and abstention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, logsumexp
+
+
+def correct(scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
+    """bool [n]: is the highest of ``scores`` [n, classes] one of the accepted types?"""
+    return accepted[np.arange(len(scores)), scores.argmax(1)]
+
+
+def truth(scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
+    """int [n], the type each photograph counts as: the answer where that is accepted, else the likeliest accepted type."""
+    return np.where(accepted, scores, -np.inf).argmax(1)
+
+
+def summary(scores: np.ndarray, accepted: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Accuracy, macro F1 over the types that occur, and precision, recall, F1 and support of each."""
+    true, predicted = truth(scores, accepted), scores.argmax(1)
+    types = {}
+    for column, name in enumerate(names):
+        support, answers = int((true == column).sum()), int((predicted == column).sum())
+        hits = int(((true == column) & (predicted == column)).sum())
+        if support:
+            types[name] = {
+                "precision": hits / answers if answers else 0.0,
+                "recall": hits / support,
+                "f1": 2 * hits / (support + answers),
+                "support": support,
+            }
+    return {
+        "photographs": len(scores),
+        "accuracy": float((true == predicted).mean()),
+        "macro_f1": float(np.mean([figures["f1"] for figures in types.values()])),
+        "types": types,
+    }
+
+
+def confusion(scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
+    """Counts int [true, predicted]."""
+    counts = np.zeros((accepted.shape[1],) * 2, int)
+    np.add.at(counts, (truth(scores, accepted), scores.argmax(1)), 1)
+    return counts
+
+
+def negative_log_likelihood(logits: np.ndarray, accepted: np.ndarray) -> float:
+    """Mean of -log(summed probability of the accepted types)."""
+    return float((logsumexp(logits, axis=1) - logsumexp(np.where(accepted, logits, -np.inf), axis=1)).mean())
+
+
+def temperature(logits: np.ndarray, accepted: np.ndarray) -> float:
+    """The one number by which held-out logits are divided to be most likely (Guo et al. 2017, section 4.2)."""
+    found = minimize_scalar(
+        lambda log_t: negative_log_likelihood(logits / np.exp(log_t), accepted), bounds=(-3.0, 3.0), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def expected_calibration_error(probabilities: np.ndarray, accepted: np.ndarray, bins: int = 15) -> float:
+    """Mean distance of the top probability from accuracy, over ``bins`` equal bins of it (Guo et al. 2017, equation 3)."""
+    confidence = probabilities.max(1)
+    right = correct(probabilities, accepted)
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(confidence[index == bin_].sum() - right[index == bin_].sum()) for bin_ in np.unique(index)]
+    return float(np.sum(gaps) / len(confidence))
+
+
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """softmax(logits / temperature), float [n, classes]."""
+    return np.exp(log_softmax(logits / temperature, axis=1))
+
+
+def abstention(probabilities: np.ndarray, accepted: np.ndarray, precision: float) -> dict[str, float]:
+    """The lowest top probability from which on answers are right at least ``precision`` of the time.
+
+    Returns ``abstain_below``, the ``precision`` reached and the ``coverage`` (share of photographs answered) at it. When
+    even the surest answers fall short, the threshold is that of the surest and the precision says how far short.
+    """
+    top, right = probabilities.max(1), correct(probabilities, accepted)
+    order = np.argsort(-top, kind="stable")
+    reached = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(reached >= precision)
+    last = int(enough[-1]) if len(enough) else int(reached.argmax())
+    return {
+        "abstain_below": float(top[order][last]),
+        "precision": float(reached[last]),
+        "coverage": (last + 1) / len(order),
+    }
