@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from maquette import output
 from maquette.errors import MaquetteError
+from maquette.linked_data import Document
 from maquette.output import Format
 from maquette.photographs import Photograph
 from maquette.records import Record, Shape
@@ -38,17 +39,20 @@ def run(
     file: Path | None,
     *,
     doing: str,
+    document: Document | None = None,
 ) -> list[Record]:
-    """Write the records and return those with an error, having named them. Raises :class:`FileFailed`.
+    """Write the records, or the document of them, and return those with an error, having named them.
+
+    Raises :class:`FileFailed`.
 
     ``total`` is None where there is no end in sight: failures are then named when they happen too, and one that a later
     record of the same subject makes good is forgotten.
     """
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    chosen = output.choose(format_, file)
+    chosen = Format.JSONL if document else output.choose(format_, file)
     subjects: set[str] = set()
     failed: dict[str, Record] = {}
-    with progress(errors, chosen, file) as bar, output.writer(chosen, file, shape) as writer:
+    with progress(errors, chosen, file) as bar, output.writer(chosen, file, shape, document) as writer:
         task = bar.add_task(doing, total=total)
         for record in records:
             subject = record[shape.subject]

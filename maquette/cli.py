@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from maquette import bulk, mask_command, records
+from maquette import bulk, linked_data, mask_command, records
 from maquette.client import IN_FLIGHT, PATIENCE
 from maquette.contract import Service
 from maquette.errors import MaquetteError, make
+from maquette.linked_data import Document
 from maquette.options import Ca, Chosen, InFlight, Key, Output, Paths, Patience, Server, Timeout, connected, finish, found_in
 from maquette.output import Format
 from maquette.photographs import Photograph
@@ -31,6 +33,16 @@ app = typer.Typer(
 )
 
 
+class ClassifyFormat(StrEnum):
+    """How classifications are written: as every record, or as linked data."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+    LINKED_ART = "linked-art"
+    WEB_ANNOTATION = "web-annotation"
+
+
 @app.command()
 def classify(
     paths: Paths,
@@ -40,18 +52,27 @@ def classify(
     ca: Ca = None,
     timeout: Timeout = 120.0,
     patience: Patience = PATIENCE,
-    format_: Chosen = None,
+    format_: Annotated[
+        ClassifyFormat | None,
+        typer.Option("--format", show_default=False, help="Default: table on a terminal, else by the file's suffix or jsonl."),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Short for --format csv.")] = False,
     output: Output = None,
     in_flight: InFlight = IN_FLIGHT,
 ) -> None:
     """Which type of sculpture does each photograph show?"""
     with connected(server, key, ca, timeout, patience) as client:
+        if csv and format_ not in (None, ClassifyFormat.CSV):
+            raise make("PARAMETER_INVALID", f"--csv and --format {format_} are two formats; choose one.")
+        chosen = ClassifyFormat.CSV if csv else format_
+        document = linked_data.DOCUMENTS.get(chosen) if chosen else None
+        plain = Format(chosen.value) if chosen and not document else None
         model = client.model(Service.CLASSIFY)
         if top_k and top_k > len(model.labels):
             raise make("PARAMETER_INVALID", f"--top-k takes 1 to {len(model.labels)}: the model has no more types.")
         found = found_in(paths)
         answers = client.classify_many(_paths(found), top_k, in_flight=in_flight)
-        _report(found, answers, model.version, records.CLASSIFY, format_, output, "classify")
+        _report(found, answers, model.version, records.CLASSIFY, plain, output, "classify", document)
 
 
 @app.command()
@@ -143,6 +164,7 @@ def _report(
     format_: Format | None,
     output: Path | None,
     doing: str,
+    document: Document | None = None,
 ) -> None:
     made = (records.record_of(found[answer.index], answer, version) for answer in bulk.answered(found, answers))
-    finish(bulk.run(made, len(found), shape, format_, output, doing=doing))
+    finish(bulk.run(made, len(found), shape, format_, output, doing=doing, document=document))

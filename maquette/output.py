@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maquette.errors import FileFailed
+from maquette.linked_data import Document, DocumentWriter
 from maquette.records import Record, Shape
 
 
@@ -86,10 +87,17 @@ def choose(format_: Format | None, output: Path | None) -> Format:
 
 
 @contextmanager
-def writer(format_: Format, output: Path | None, shape: Shape) -> Iterator[Writer]:
-    """A writer to ``output``, or to standard output when it is None. Raises :class:`FileFailed`."""
+def writer(format_: Format, output: Path | None, shape: Shape, document: Document | None = None) -> Iterator[Writer]:
+    """A writer to ``output``, or to standard output when it is None; of ``document`` where one is given.
+
+    Raises :class:`FileFailed`.
+    """
     with whole(output) if output else _stdout() as stream:
-        if format_ is Format.TABLE:
+        if document is not None:
+            items = DocumentWriter(stream, document)
+            yield items
+            items.close()
+        elif format_ is Format.TABLE:
             table = _Table(stream, shape)
             yield table
             table.show()
