@@ -9,12 +9,12 @@ from PIL import Image, ImageEnhance
 
 from training.embed_latent import background
 
-BACKGROUNDS = {"keep": None, "white": 255, "grey": 128, "black": 0}
+BACKDROPS = {"keep": None, "white": 255, "grey": 128, "black": 0}
 
 
 def plain(pixels: np.ndarray, mask: np.ndarray, side: int, backdrop: str = "keep") -> np.ndarray:
-    """uint8 [s, s, 3] -> uint8 [side, side, 3], as served, with the background kept or laid flat (:data:`BACKGROUNDS`)."""
-    level = BACKGROUNDS[backdrop]
+    """uint8 [s, s, 3] -> uint8 [side, side, 3], as served, with the background kept or laid flat (:data:`BACKDROPS`)."""
+    level = BACKDROPS[backdrop]
     if level is not None:
         pixels = background.replace(pixels, mask, np.full(3, level, np.uint8))
     return _square(pixels, side)

@@ -15,11 +15,11 @@ import torch
 import typer
 
 from training.common import runs
-from training.embed_latent import measures, plots
+from training.embed_latent import augment, measures, plots
 from training.embed_latent.config import Config
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
-from training.embed_latent.train import BACKDROPS, PLANE, SEEN, plainly
+from training.embed_latent.train import PLANE, SEEN, plainly
 
 NEIGHBOURS = 5
 DRAWS = 20  # of every posterior, for the fit of the aggregate posterior
@@ -85,9 +85,9 @@ def evaluate(run: Run) -> dict[str, Any]:
     """All measures of one run, on its held-out objects; plots beside them."""
     rng = np.random.default_rng(0)
     train, held, scale = run.seen["train"], run.seen["held"], run.config.prior_std
-    encoded = {name: run.plane.encode(torch.from_numpy(run.seen[name])) for name in BACKDROPS}
+    encoded = {name: run.plane.encode(torch.from_numpy(run.seen[name])) for name in augment.BACKDROPS}
     latents = {name: mean for name, (mean, _) in encoded.items()}
-    features = {name: normalised(run.seen[f"features {name}"]) for name in BACKDROPS}
+    features = {name: normalised(run.seen[f"features {name}"]) for name in augment.BACKDROPS}
     mean, deviation = encoded["keep"]
     drawn = (mean[held] + deviation[held] * rng.normal(size=(DRAWS, len(held), mean.shape[1]))).reshape(-1, mean.shape[1])
     # Draws of one posterior hang together, so the permutation test takes one of each work; the distances take all.

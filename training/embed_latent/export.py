@@ -23,7 +23,7 @@ from services.common import images, models
 from training.common import bundle, photographs
 from training.embed_latent import augment, data, evaluate, eye, measures, sample
 from training.embed_latent.eye import TrainingError
-from training.embed_latent.train import BACKDROPS, EYE, plainly
+from training.embed_latent.train import EYE, plainly
 from training.embed_latent.trunk import Trunk
 
 SERVICE, DECODER, REFERENCE = "embed_latent", "decoder.onnx", "reference.npz"
@@ -116,7 +116,7 @@ def export(
 
         held, train = run.seen["held"], run.seen["train"]
         differs = bundle.parity(graph, framework, _parts(works.pixels[held]), TOLERANCE)
-        answers = {name: graph(augment.plains(works.pixels, works.masks, data.SIDE, name)) for name in BACKDROPS}
+        answers = {name: graph(augment.plains(works.pixels, works.masks, data.SIDE, name)) for name in augment.BACKDROPS}
         differs |= _decoder_parity(folder / DECODER, drawer, answers["keep"]["latent"][held])
         measured = _measure(run, works, answers, folder / DECODER)
         threshold, known, strangers = _unlike(answers["keep"]["features"], train, held, unlike, graph)
@@ -283,7 +283,7 @@ a figurine: decoded pictures show a kind of figurine, never a particular one.
 
 
 def _four(space: dict[str, dict[str, float]]) -> str:
-    first, *rest = (f"{space[name]['balanced_accuracy']:.3f}" for name in BACKDROPS)
+    first, *rest = (f"{space[name]['balanced_accuracy']:.3f}" for name in augment.BACKDROPS)
     return f"{first}; {', '.join(rest)}"
 
 

@@ -6,6 +6,8 @@ The frozen blocks' answers to a dozen random views of each photograph are kept, 
 from __future__ import annotations
 
 import copy
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +33,20 @@ class Eye(nn.Module):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.trunk = Trunk()
-        self.standard = nn.BatchNorm1d(Trunk.WIDTH, affine=False)
+        self.standard = nn.BatchNorm1d(Trunk.WIDTH + Trunk.TEXTURE, affine=False)
         self.dropout = nn.Dropout(0.3)
-        self.features = nn.Linear(Trunk.WIDTH, features)
+        self.features = nn.Linear(Trunk.WIDTH + Trunk.TEXTURE, features)
 
     def forward(self, lower: Tensor) -> Tensor:
-        return self.features(self.dropout(self.standard(self.trunk.upper(lower))))
+        return self.head(self.wide(lower))
+
+    def wide(self, lower: Tensor) -> Tensor:
+        """float [n, 112, 14, 14] -> all that the trunk tells, float [n, WIDTH + TEXTURE]."""
+        return torch.cat([self.trunk.upper(lower), self.trunk.texture(lower)], dim=1)
+
+    def head(self, wide: Tensor) -> Tensor:
+        """What :meth:`wide` answers -> features."""
+        return self.features(self.dropout(self.standard(wide)))
 
 
 def lower(trunk: Trunk, pictures: np.ndarray) -> Tensor:
@@ -46,24 +56,54 @@ def lower(trunk: Trunk, pictures: np.ndarray) -> Tensor:
     return torch.cat(parts).clone()
 
 
-def lower_views(trunk: Trunk, works: Works, config: Config, seed: int, kept: Path) -> Tensor:
-    """float16 [n, views, 112, 14, 14] of random views, kept in the file ``kept`` and read from there when it exists."""
-    if kept.exists():
-        return torch.load(kept, mmap=True, weights_only=True)
-    rounds = []
-    for number in tqdm(range(config.views), desc="views", unit="round", disable=None):
-        rng = np.random.default_rng((seed, number))
+class Views:
+    """What the frozen trunk answers to every view, a file a view in ``folder``: kept through a kill, and shared by runs.
+
+    The first four views are the photograph as served and with its background laid flat (:data:`augment.BACKDROPS`, in order),
+    the others random; so that what is measured with the background masked has also been trained on.
+    """
+
+    def __init__(self, folder: Path, works: Works, config: Config) -> None:
+        self.folder, self.works, self.config = folder, works, config
+        self.count = len(augment.BACKDROPS) + config.views
+        digest = hashlib.sha256(works.pixels.tobytes() + works.masks.tobytes() + repr(config.replaced).encode())
+        self.name = digest.hexdigest()[:12]
+
+    def lower(self) -> Tensor:
+        """float16 [n, views, 112, 14, 14]."""
+        return torch.stack([self._lower(number) for number in range(self.count)], dim=1)
+
+    def wide(self) -> Tensor:
+        """float32 [n, views, WIDTH + TEXTURE], of the trunk with its ImageNet weights."""
+        eye, rounds = None, []
+        for number in tqdm(range(self.count), desc="views", unit="view", disable=None):
+            kept = self.folder / f"wide-{self.name}-{number:02d}.pt"
+            if not kept.exists():
+                eye = eye or Eye(1)
+                wide = _in_parts(eye.wide, self._lower(number, eye.trunk))
+                with runs.whole(kept) as temporary:
+                    torch.save(wide, temporary)
+            rounds.append(torch.load(kept, weights_only=True))
+        return torch.stack(rounds, dim=1)
+
+    def _lower(self, number: int, trunk: Trunk | None = None) -> Tensor:
+        kept = self.folder / f"lower-{self.name}-{number:02d}.pt"
+        if not kept.exists():
+            answer = lower(trunk or Trunk(), self._pictures(number))
+            with runs.whole(kept) as temporary:
+                torch.save(answer, temporary)
+        return torch.load(kept, weights_only=True)
+
+    def _pictures(self, number: int) -> np.ndarray:
+        works, side = self.works, self.works.pixels.shape[1]
+        if number < len(augment.BACKDROPS):
+            return augment.plains(works.pixels, works.masks, side, list(augment.BACKDROPS)[number])
+        rng = np.random.default_rng((0, number - len(augment.BACKDROPS)))
         pairs = zip(works.pixels, works.masks, strict=True)
-        rounds.append(
-            lower(trunk, np.stack([augment.view(*pair, works.pixels.shape[1], rng, config.replaced) for pair in pairs]))
-        )
-    views = torch.stack(rounds, dim=1)
-    with runs.whole(kept) as temporary:
-        torch.save(views, temporary)
-    return views
+        return np.stack([augment.view(*pair, side, rng, self.config.replaced) for pair in pairs])
 
 
-def train(kept: Path, works: Works, chosen: np.ndarray, views: Tensor, config: Config) -> Eye:
+def train(kept: Path, works: Works, chosen: np.ndarray, views: Views, config: Config) -> Eye:
     """Tune on the photographs at ``chosen`` (int), or, without ``tuned_features``, fit the projection (principal components).
 
     The checkpoint ``kept`` is resumed from, and read when finished. Raises :class:`TrainingError` when the loss is no number.
@@ -72,15 +112,19 @@ def train(kept: Path, works: Works, chosen: np.ndarray, views: Tensor, config: C
     torch.manual_seed(seed)
     eye = Eye(config.features)
     if not config.tuned_features:
-        return _projected(eye, views[torch.from_numpy(chosen)])
+        return _projected(eye, views.wide()[torch.from_numpy(chosen)].flatten(0, 1))
     labels = torch.from_numpy(works.labels)
     classifier = nn.Linear(config.features, len(works.names))
-    upper = eye.trunk._blocks[Trunk.CUT :].requires_grad_(True)
-    fresh = [*eye.features.parameters(), *classifier.parameters()]
-    groups = [{"params": upper.parameters(), "lr": config.eye_rate}, {"params": fresh, "lr": config.eye_head_rate}]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
+    groups = [{"params": [*eye.features.parameters(), *classifier.parameters()], "lr": config.eye_head_rate}]
+    if config.tuned_blocks:
+        inputs, look_at = views.lower(), eye.forward
+        upper = eye.trunk._blocks[Trunk.CUT :].requires_grad_(True)
+        groups.append({"params": upper.parameters(), "lr": config.eye_rate})
+    else:
+        inputs, look_at = views.wide(), eye.head
+    optimiser = torch.optim.AdamW(groups, weight_decay=config.eye_decay)
     batches = -(-len(chosen) // config.eye_batch)
-    rates = [config.eye_rate, config.eye_head_rate]
+    rates = [group["lr"] for group in groups]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=config.eye_epochs * batches)
     average = copy.deepcopy(eye).requires_grad_(False)
     state = {"eye": eye, "average": average, "classifier": classifier, "optimiser": optimiser, "schedule": schedule}
@@ -93,13 +137,13 @@ def train(kept: Path, works: Works, chosen: np.ndarray, views: Tensor, config: C
         eye.train()
         order = torch.from_numpy(chosen)[torch.multinomial(weights, len(chosen), replacement=True)]
         for part in order.split(config.eye_batch):
-            which = torch.randint(config.views, (len(part),))
+            which = torch.randint(views.count, (len(part),))
             seen, share, other = (
-                views[part, which].float(),
+                inputs[part, which].float(),
                 float(mix.beta(config.eye_mix, config.eye_mix)),
                 torch.randperm(len(part)),
             )
-            logits = classifier(8 * F.normalize(eye(share * seen + (1 - share) * seen[other])))
+            logits = classifier(8 * F.normalize(look_at(share * seen + (1 - share) * seen[other])))
             loss = share * F.cross_entropy(logits, labels[part], label_smoothing=config.smoothing)
             loss = loss + (1 - share) * F.cross_entropy(logits, labels[part[other]], label_smoothing=config.smoothing)
             if not torch.isfinite(loss):
@@ -117,19 +161,16 @@ def train(kept: Path, works: Works, chosen: np.ndarray, views: Tensor, config: C
     return average.eval()
 
 
-def look(eye: Eye, lower_: Tensor, *, features: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """float16 [..., 112, 14, 14] -> (texture float32 [..., TEXTURE], features float32 [..., features], empty unless wanted)."""
+def features(eye: Eye, views: Views, config: Config) -> Tensor:
+    """float32 [n, 4, features] of the four plain views."""
     eye.eval()
-    flat, shape = lower_.reshape(-1, *lower_.shape[-3:]), lower_.shape[:-3]
-    with torch.inference_mode():
-        texture = torch.cat([Trunk.texture(part.float()) for part in flat.split(64)])
-        wide = torch.cat([eye(part.float()) for part in flat.split(64)]) if features else torch.empty(*shape, 0)
-    return texture.reshape(*shape, -1).numpy().copy(), wide.reshape(*shape, -1).numpy().copy()
+    count = len(augment.BACKDROPS)
+    if config.tuned_blocks:
+        return _in_parts(eye, views.lower()[:, :count].flatten(0, 1)).unflatten(0, (-1, count))
+    return _in_parts(eye.head, views.wide()[:, :count].flatten(0, 1)).unflatten(0, (-1, count))
 
 
-def _projected(eye: Eye, views: Tensor) -> Eye:
-    with torch.inference_mode():
-        pooled = torch.cat([eye.trunk.upper(part.float()) for part in views.flatten(0, 1).split(64)])
+def _projected(eye: Eye, pooled: Tensor) -> Eye:
     mean, variance = pooled.mean(dim=0), pooled.var(dim=0)
     standard = (pooled - mean) / (variance + eye.standard.eps).sqrt()
     _, singular, axes = torch.linalg.svd(standard, full_matrices=False)
@@ -142,6 +183,11 @@ def _projected(eye: Eye, views: Tensor) -> Eye:
         eye.features.weight[: len(axes)].copy_((axes / singular[:, None].sqrt())[:count])
         eye.features.bias.zero_()
     return eye.requires_grad_(False).eval()
+
+
+def _in_parts(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([function(part.float()) for part in inputs.split(64)])
 
 
 def _restore(path: Path, state: dict[str, object]) -> int:

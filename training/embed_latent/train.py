@@ -27,39 +27,31 @@ from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
 
 PLANE, SEEN, EYE = "plane.pt", "seen.npz", "eye.pt"
-BACKDROPS = ("keep", "white", "grey", "black")
+_EYE = tuple(name for name in Config.__annotations__ if name.startswith("eye_"))
 
 
 def prepare(run: Path, works: data.Works, config: Config, cache: Path) -> dict[str, np.ndarray]:
     """All that the plane is trained and measured on, made once and kept in ``run/seen.npz``.
 
-    ``views`` float32 [n, views, d]: the trunk's texture of random views; ``keep``, ``white``, ``grey``, ``black`` float32 [n, d]:
+    ``views`` float32 [n, views, d]: the texture of all views; ``keep``, ``white``, ``grey``, ``black`` float32 [n, d]:
     of the photograph as served and with its background laid flat, and ``features keep`` ... float32 [n, features] of the same;
     ``targets`` uint8 [n, side, side, 3]: what the decoder is to draw; ``train`` and ``held`` int64: the split.
     """
     kept = run / SEEN
     if not kept.exists():
         train, held = data.split(works, folds=config.folds, fold=config.fold, seed=config.split_seed)
-        print_ = _fingerprint(works, config)
-        # Views and eye depend on neither seed nor method, so that runs with one cache share them.
-        lower = eye.lower_views(eye.Trunk(), works, config, 0, cache / f"views-{print_}.pt")
-        ours = (
-            config.fold,
-            config.folds,
-            config.split_seed,
-            config.tuned_features,
-            config.features,
-            config.eye_seed,
-            config.eye_epochs,
-        )
-        trained = eye.train(cache / f"eye-{print_}-{'-'.join(map(str, map(int, ours)))}.pt", works, train, lower, config)
+        views = eye.Views(cache, works, config)
+        # The eye depends on neither seed nor method of the plane, so that runs with one cache share it.
+        fields = ("fold", "folds", "split_seed", "views", "tuned_features", "tuned_blocks", "features", *_EYE)
+        ours = hashlib.sha256(repr([getattr(config, name) for name in fields]).encode()).hexdigest()[:8]
+        trained = eye.train(cache / f"eye-{views.name}-{ours}.pt", works, train, views, config)
         with runs.whole(run / EYE) as temporary:
             torch.save(trained.state_dict(), temporary)
-        seen = {"train": train, "held": held, "targets": targets(works, config)}
-        seen["views"] = np.concatenate([eye.look(trained, part, features=False)[0] for part in lower.split(64)])
-        for backdrop in BACKDROPS:
-            pictures = augment.plains(works.pixels, works.masks, works.pixels.shape[1], backdrop)
-            seen[backdrop], seen[f"features {backdrop}"] = eye.look(trained, eye.lower(trained.trunk, pictures))
+        texture = views.wide()[:, :, eye.Trunk.WIDTH :].numpy()
+        plain = eye.features(trained, views, config).numpy()
+        seen = {"train": train, "held": held, "targets": targets(works, config), "views": texture}
+        for index, backdrop in enumerate(augment.BACKDROPS):
+            seen |= {backdrop: texture[:, index], f"features {backdrop}": plain[:, index]}
         with runs.whole(kept) as temporary:
             np.savez(temporary, **seen)
     with np.load(kept) as stored:
@@ -187,12 +179,6 @@ def _cosine(epoch: int, epochs: int) -> float:
     """1 for the first half, then down to 0.05: the adversary's game settles only when both slow down."""
     late = max(0.0, 2 * epoch / max(1, epochs) - 1)
     return 0.05 + 0.95 * (1 + math.cos(math.pi * late)) / 2
-
-
-def _fingerprint(works: data.Works, config: Config) -> str:
-    digest = hashlib.sha256(works.pixels.tobytes())
-    digest.update(repr((config.views, config.replaced)).encode())
-    return digest.hexdigest()[:12]
 
 
 if __name__ == "__main__":
