@@ -16,7 +16,7 @@ import typer
 
 from training.cluster_assign import commands, data, measures
 from training.cluster_assign.config import TrainingError
-from training.cluster_assign.train import CHOICE, RESULT
+from training.cluster_assign.train import CHOICE, FEATURES, RESULT
 from training.common import runs
 
 METRICS = "metrics.json"
@@ -50,6 +50,11 @@ def evaluate(run: Path, labels: np.ndarray | None, seed: int) -> dict[str, Any]:
         measured["choice_of_k"] = json.loads((run / CHOICE).read_text())["table"]
     if labels is not None:
         measured |= measures.agreement(labels, clusters, seed)
+        if (run / FEATURES).exists():
+            blocks = commands.settings_of(run)[0].blocks
+            with np.load(run / FEATURES) as stored:
+                raw = dict(zip(blocks, [stored[name] for name in sorted(stored.files)], strict=True))
+            measured["supervised"] = {block: measures.supervised(values, labels, seed) for block, values in raw.items()}
     return measured
 
 

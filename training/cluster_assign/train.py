@@ -21,13 +21,13 @@ from training.cluster_assign.config import NAMED, Config, TrainingError
 from training.cluster_assign.features import FrontEnd
 from training.common import runs
 
-RESULT, CHOICE = "result.npz", "choice.json"
+RESULT, CHOICE, FEATURES = "result.npz", "choice.json", "features.npz"
 app = typer.Typer(add_completion=False)
 
 
 def prepare(config: Config, collection: data.Collection, run: Path) -> tuple[FrontEnd, np.ndarray]:
     """(fitted front end, features [n, ...]). The statistics of the collection are kept in the run folder."""
-    front_end, kept = FrontEnd(config), run / "features.npz"
+    front_end, kept = FrontEnd(config), run / FEATURES
     if kept.exists():
         with np.load(kept) as stored:
             raw = [stored[name] for name in sorted(stored.files)]

@@ -34,6 +34,7 @@ def test_a_folder_becomes_a_bundle_that_serving_opens(works: Path, tiny: Config,
     runs.write_json(run / evaluate.METRICS, measured)
     assert measured["acc"] == 1.0, "stripes of orange and checks of blue are told apart"
     assert measured["silhouette"] > 0.3
+    assert measured["supervised"]["colour"]["acc"] == 1.0
     assert (run / "samples.png").exists() and (run / "tsne.png").exists()
 
     picture = io.BytesIO()
