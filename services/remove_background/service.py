@@ -8,11 +8,13 @@ from functools import partial
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.remove_background_pb2_grpc import add_RemoveBackgroundServiceServicer_to_server
 from services.common import http, openapi, settings
 from services.common.lifecycle import Lifecycle
+from services.remove_background import archive
 from services.remove_background.predictor import Parameters, Predictor
 from services.remove_background.servicer import SERVICE, RemovalRuntime, Servicer, message, model
 
@@ -25,10 +27,13 @@ DOCUMENT = openapi.document(
     gets={"/v1/model": "GetModelResponse"},
     pictures=("image/png",),
 )
+DOCUMENT["paths"][archive.PATH] = {"post": archive.OPERATION}
+PAGES = http.pages(RUNTIME, DOCUMENT, {"/v1/model": partial(model, RUNTIME)})
+PAGES.routes.append(Route(archive.PATH, partial(archive.respond, RUNTIME), methods=["POST"]))
 
 
 @bentoml.service(**http.configuration(NAME, SETTINGS))
-@bentoml.asgi_app(http.pages(RUNTIME, DOCUMENT, {"/v1/model": partial(model, RUNTIME)}))
+@bentoml.asgi_app(PAGES)
 class RemoveBackground:
     """Which pixels of a photograph are the object?"""
 
@@ -64,5 +69,8 @@ def render(answer: pb.RemoveBackgroundResponse) -> Response:
 
 
 RemoveBackground.add_asgi_middleware(
-    http.Gateway, service=NAME, settings=SETTINGS, methods={PATH: "RemoveBackground", "/v1/model": "GetModel"}
+    http.Gateway,
+    service=NAME,
+    settings=SETTINGS,
+    methods={PATH: "RemoveBackground", "/v1/model": "GetModel", archive.PATH: "Masks"},
 )
