@@ -27,8 +27,8 @@ from training.common import photographs
 from training.common.bundle import Label
 
 TERMS = "terms.csv"
-# Of the 240 bits of a difference hash; README, "Near duplicates".
-NEAR_DUPLICATE_BITS = 12
+# Correlation of two 16 x 16 thumbnails from which on they are one photograph; README, "Near duplicates".
+NEAR_DUPLICATE = 0.985
 
 
 class DataError(Exception):
@@ -183,21 +183,19 @@ def _works(photos: Sequence[Photo], pixels: np.ndarray) -> np.ndarray:
             work = parent[work]
         return work
 
-    hashes = (
-        np.packbits([_difference_hash(picture) for picture in pixels], axis=1) if len(pixels) else np.empty((0, 1), np.uint8)
-    )
-    for index, own in enumerate(hashes):
-        distance = np.bitwise_count(hashes[:index] ^ own).sum(axis=1)
-        for other in np.flatnonzero(distance <= NEAR_DUPLICATE_BITS):
+    thumbs = np.array([_thumbnail(picture) for picture in pixels])
+    for index, own in enumerate(thumbs):
+        for other in np.flatnonzero(thumbs[:index] @ own >= NEAR_DUPLICATE):
             first, second = sorted((root(numbers[names[index]]), root(numbers[names[other]])))
             parent[second] = first
     return np.array([root(numbers[name]) for name in names], int)
 
 
-def _difference_hash(picture: np.ndarray) -> np.ndarray:
-    """bool [240], hardly changed by scaling or compression: is a pixel of a 16 x 16 grey copy darker than the next?"""
-    grey = np.asarray(Image.fromarray(picture).convert("L").resize((16, 16), Image.Resampling.BOX), int)
-    return (grey[:, 1:] > grey[:, :-1]).reshape(-1)
+def _thumbnail(picture: np.ndarray) -> np.ndarray:
+    """float32 [768], of length 1 and mean 0, so that the product of two is their correlation."""
+    small = np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX), np.float32).reshape(-1)
+    small -= small.mean()
+    return small / max(float(np.linalg.norm(small)), 1e-6)
 
 
 app = typer.Typer(help=__doc__, rich_markup_mode=None)

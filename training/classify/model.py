@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 from torch.export import Dim
@@ -63,6 +64,19 @@ def export_graph(network: nn.Module, size: int, output: str, path: Path) -> None
             external_data=False,
             verbose=False,
         )
+        _strip(temporary)
+
+
+def _strip(path: Path) -> None:
+    """Drop the stack traces that the exporter writes into every node: they name folders of the machine that exported."""
+    model = onnx.load(path)
+    for item in [*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output]:
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    model.graph.ClearField("metadata_props")
+    model.graph.ClearField("doc_string")
+    model.ClearField("metadata_props")
+    onnx.save(model, path)
 
 
 def run_network(network: nn.Module, batch: np.ndarray) -> np.ndarray:

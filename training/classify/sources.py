@@ -41,7 +41,9 @@ def assemble(shared: Path, out: Path, renders: Path | None) -> list[Row]:
             if types:
                 rows.append(_row(path, types, work, source, out))
     if renders is not None:
-        rows += [_row(renders.parent / row["path"], row["types"], row["work"], "renders", out) for row in _rendered(renders)]
+        if not renders.is_file():
+            raise SourceError(f"{renders}: no such table; make it with python -m training.render types")
+        rows += [_row(renders.parent / row["file"], row["type"], row["work"], "renders", out) for row in _read(renders)]
     with runs.whole(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -63,12 +65,6 @@ def _labelled(folder: Path) -> Iterator[tuple[Path, str, str]]:
     else:
         for path in photographs.find(folder):
             yield path, "", path.stem
-
-
-def _rendered(index: Path) -> list[Row]:
-    if not index.is_file():
-        raise SourceError(f"{index}: no such table; make it with python -m training.render types")
-    return _read(index)
 
 
 def _row(path: Path, types: str, work: str, source: str, out: Path) -> Row:
