@@ -1,0 +1,182 @@
+"""What is in the image, and that it serves, refuses a wrong model and drains under the production security context."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import httpx
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests import serving, tiny
+from tests.image.conftest import IMAGE, Pod, engine
+
+MOST_BYTES = 450_000_000
+CALLS = 30
+# The one policy of docs/client.md, for a plain gRPC client.
+RETRY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.5s",
+    "maxBackoff": "5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+}
+
+
+def inside(command: str) -> str:
+    return engine("run", "--rm", "--network", "none", "--entrypoint", "sh", IMAGE, "-c", command)
+
+
+def test_labels_user_and_size(image: dict, kind: serving.Kind) -> None:
+    labels = {key: value for key, value in image["Labels"].items() if key.startswith("org.opencontainers.image.")}
+    assert labels["org.opencontainers.image.title"] == f"maquette-{kind.name}"
+    assert len(labels["org.opencontainers.image.revision"]) == 40
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    user, _, group = image["Config"]["User"].partition(":")
+    assert int(user) >= 10_000 and int(group) >= 10_000
+    print(f"\n{IMAGE}: {image['Size'] / 1e6:.0f} MB")
+    assert image["Size"] <= MOST_BYTES
+
+
+def test_nothing_that_serving_does_not_need() -> None:
+    assert inside("command -v gcc cc c++ make pip pip3 || true") == ""
+    assert (
+        inside("ls /opt/maquette/lib/python3*/site-packages | grep -ixE 'torch|tensorflow|keras|pip|setuptools' || true") == ""
+    )
+    assert inside("ls /models") == IMAGE.rpartition("/")[2].partition(":")[0].replace("-", "_")
+    # Nothing that its user could write to, except scratch space and what the kernel and the engine bring.
+    assert (
+        inside(
+            "find / -xdev -writable -not -type l -not -path '/tmp*' -not -path '/var/tmp*' -not -path '/run/lock*' | head -5"
+        )
+        == ""
+    )
+
+
+def test_bill_of_materials_lists_what_is_installed() -> None:
+    bill = json.loads(inside("cat /opt/maquette/sbom.cdx.json"))
+    assert bill["bomFormat"] == "CycloneDX"
+    listed = {component["name"].lower().replace("_", "-") for component in bill["components"]}
+    installed = inside("ls -d /opt/maquette/lib/python3*/site-packages/*.dist-info").splitlines()
+    names = {Path(line).name.partition("-")[0].lower().replace("_", "-").replace(".", "-") for line in installed}
+    assert names and names <= {name.replace(".", "-") for name in listed}
+
+
+def test_it_answers_over_both_transports(pod: Pod) -> None:
+    picture = tiny.picture(3, (1200, 900), "JPEG")
+    response = pod.http.post(pod.kind.path, content=picture, headers={"content-type": "image/jpeg"})
+    assert response.status_code == 200, response.text
+    with grpc.insecure_channel(pod.address) as channel:
+        answer = getattr(pod.kind.stub(channel), pod.kind.rpc)(pod.kind.request(picture), timeout=60)
+        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    manifest = json.loads(inside("cat /models/*/*/manifest.json"))
+    assert answer.model_version == manifest["version"]
+    model = pod.http.get("/v1/model").json()
+    assert model["sha256"] == manifest["files"]["model.onnx"]
+
+
+def test_a_very_large_photograph_fits_the_memory_limit(pod: Pod) -> None:
+    picture = tiny.picture(4, (11_000, 9_000), "JPEG", quality=40)
+    # Those that shrink on load do not need the pixels; PNG cannot be shrunk, and all 99 megapixels must be decoded.
+    response = pod.http.post(pod.kind.path, content=picture, headers={"content-type": "image/jpeg"})
+    assert response.status_code == 200, response.text
+    picture = tiny.picture(4, (11_000, 9_000), "PNG", compress_level=1)
+    response = pod.http.post(pod.kind.path, content=picture, headers={"content-type": "image/png"})
+    assert response.status_code in (200, 413), response.text
+    assert pod.readiness() == 200
+    print(f"\nresident after 99 megapixels {pod.memory() / 2**20:.0f} MiB")
+
+
+def test_a_changed_model_is_never_served(start: Callable[..., Pod], tmp_path: Path) -> None:
+    engine("create", "--name", f"copy-{tmp_path.name}", IMAGE)
+    engine("cp", f"copy-{tmp_path.name}:/models", str(tmp_path / "models"))
+    engine("rm", f"copy-{tmp_path.name}")
+    [graph] = (tmp_path / "models").rglob("model.onnx")
+    graph.write_bytes(graph.read_bytes() + b"\0")
+    tampered = start("--volume", f"{tmp_path / 'models'}:/models:ro")
+    serving.until(lambda: "the model did not load" in tampered.log, lambda: tampered.log)
+    assert "model.onnx: sha256 is" in tampered.log
+    assert tampered.readiness() == 503
+    tampered.signal("TERM")
+    assert tampered.wait() == 0
+
+
+def test_a_drain_loses_no_call(start: Callable[..., Pod]) -> None:
+    draining, other = start(), start()
+    draining.until_ready(), other.until_ready()
+    kind = draining.kind
+    picture = tiny.picture(5, (3000, 2000), "JPEG")
+    config = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": [{"service": kind.service.full_name}], "retryPolicy": RETRY}],
+    }
+    options = [("grpc.service_config", json.dumps(config)), ("grpc.per_rpc_retry_buffer_size", 2**26)]
+    stopped = threading.Event()
+    answered = {"http": 0, "grpc": 0}
+
+    def over_grpc(channel: grpc.Channel) -> None:
+        while not stopped.is_set():
+            getattr(kind.stub(channel), kind.rpc)(kind.request(picture), timeout=60)
+            answered["grpc"] += 1
+
+    def over_http() -> None:
+        with httpx.Client(timeout=60) as client:
+            while not stopped.is_set():
+                _post(client, [draining, other], kind.path, picture)
+                answered["http"] += 1
+
+    # One call's own refusals on its way are seen nowhere; what raises here is a call that was lost.
+    with (
+        grpc.insecure_channel(f"ipv4:{draining.address},{other.address}", options) as channel,
+        concurrent.futures.ThreadPoolExecutor(CALLS) as pool,
+        grpc.insecure_channel(draining.address) as direct,
+    ):
+        health = health_pb2_grpc.HealthStub(direct)
+        watched: list[int] = []
+
+        def watch() -> None:
+            try:
+                watched.extend(message.status for message in health.Watch(health_pb2.HealthCheckRequest()))
+            except grpc.RpcError:
+                return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        calls = [pool.submit(over_grpc, channel) if index % 2 else pool.submit(over_http) for index in range(CALLS)]
+        serving.until(lambda: min(answered.values()) >= CALLS, lambda: f"no load: {answered} {[c for c in calls if c.done()]}")
+        draining.signal("TERM")
+        began = time.monotonic()
+        serving.until(lambda: draining.readiness() == 503, lambda: "HTTP readiness was not taken back")
+        status = draining.wait()
+        seconds = time.monotonic() - began
+        after = dict(answered)
+        serving.until(lambda: min(answered[key] - after[key] for key in after) >= CALLS, lambda: "the other replica is alone")
+        stopped.set()
+        for call in calls:
+            call.result()
+        watcher.join()
+    assert status == 0
+    assert watched[:2] == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
+    print(f"\ndrained in {seconds:.1f} s with {CALLS} callers; {sum(answered.values())} calls, none lost")
+
+
+def _post(client: httpx.Client, pods: list[Pod], path: str, picture: bytes) -> None:
+    """A call as a balancer with the documented policy makes it: refused or cut connections go to the next replica."""
+    for attempt in range(5):
+        for pod in pods:
+            try:
+                url = f"http://127.0.0.1:{pod.http_port}{path}"
+                response = client.post(url, content=picture, headers={"content-type": "image/jpeg"})
+            except httpx.TransportError:
+                continue
+            if response.status_code != 503:
+                assert response.status_code == 200, response.text
+                return
+        time.sleep(0.5 * 2**attempt)
+    raise AssertionError("no replica answered five attempts")
