@@ -12,23 +12,28 @@ import json
 import zipfile
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from google.protobuf.message import Message
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from protos.maquette.remove_background.v1.mask_names import Tool, collisions, mask_name
 from services.common import errors, http, telemetry
+from services.common.batching import Budget
 from services.remove_background.predictor import Output, Parameters
 from services.remove_background.servicer import RemovalRuntime, message
 
 PATH = "/v1/masks"
 REPORT = "masks.jsonl"
 MOST_FILES = 1000
+# Each holds up to MAQUETTE_MAX_MEBIBYTES in its spool file while it is answered.
+_AT_WORK = Budget(4, "Too many archives are at work; try again after a pause.")
 _TOOLS = ", ".join(Tool)
 _BINARY = {"type": "string", "format": "binary"}
 OPERATION: dict[str, Any] = {
@@ -63,8 +68,9 @@ OPERATION: dict[str, Any] = {
 async def respond(runtime: RemovalRuntime, request: Request) -> Response:
     """Check everything that concerns the whole request, then stream."""
     call = telemetry.current()
-    form: FormData | None = None
+    stack = AsyncExitStack()
     try:
+        await stack.enter_async_context(_AT_WORK.hold(1, wait=False))
         runtime.require_ready()
         values = dict(request.query_params)
         tool = _tool(values.pop("for", None))
@@ -75,17 +81,32 @@ async def respond(runtime: RemovalRuntime, request: Request) -> Response:
             form = await request.form(max_files=MOST_FILES, max_fields=0)
         except HTTPException:
             raise errors.ImageMissing(f"Send multipart with 1 to {MOST_FILES} files in `images`, and nothing else.") from None
+        stack.push_async_callback(form.close)
         uploads = [upload for upload in form.getlist("images") if isinstance(upload, UploadFile)]
         if not uploads:
             raise errors.ImageMissing("Send photographs as files in the multipart field `images`.")
         names = _names([upload.filename or "" for upload in uploads], tool)
     except errors.MaquetteError as error:
         call.code = error.code
-        if form is not None:
-            await form.close()
+        await stack.aclose()
         return http.problem(error.code, error.detail, call.request_id)
-    headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
-    return StreamingResponse(_zip(runtime, form, uploads, names, parameters), media_type="application/zip", headers=headers)
+    except BaseException:
+        await stack.aclose()
+        raise
+    return _Archive(stack, _zip(runtime, uploads, names, parameters))
+
+
+class _Archive(StreamingResponse):
+    """Holds the spool file and its place until it is sent, or the caller has gone."""
+
+    def __init__(self, stack: AsyncExitStack, content: AsyncIterator[bytes]) -> None:
+        headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
+        super().__init__(content, media_type="application/zip", headers=headers)
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._stack:
+            await super().__call__(scope, receive, send)
 
 
 def _tool(name: str | None) -> Tool | None:
@@ -135,7 +156,6 @@ class _Sink(io.RawIOBase):
 
 async def _zip(
     runtime: RemovalRuntime,
-    form: FormData,
     uploads: list[UploadFile],
     names: list[PurePath | errors.MaquetteError],
     parameters: Parameters,
@@ -165,7 +185,6 @@ async def _zip(
     finally:
         for _, _, task in at_work:
             task.cancel()
-        await form.close()
 
 
 async def _answer(

@@ -115,3 +115,10 @@ def test_it_is_documented_with_every_program(served: Served) -> None:
     openapi_spec_validator.validate(document)
     (program, *_) = document["paths"]["/v1/masks"]["post"]["parameters"]
     assert program["schema"]["enum"] == list(Tool)
+
+
+def test_its_place_is_given_back_each_time(served: Served) -> None:
+    """Twice as many as may be at work at once, good and bad, one after the other."""
+    for _ in range(4):
+        opened(post(served, {"a.jpg": dark_corner()}))
+        assert post(served, {"a.jpg": dark_corner()}, threshold=2).status_code == 422
