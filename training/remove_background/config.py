@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,14 @@ class Config:
     doubt: float = 0.6
     # Share of photographs and pairs set aside.
     held_share: float = 0.15
+
+
+def from_json(facts: Mapping[str, Any]) -> Config:
+    """The configuration as it was before it was written to JSON; what else ``facts`` holds is left alone."""
+    known = {entry.name: facts[entry.name] for entry in fields(Config) if entry.name in facts}
+    skips, widths, head = (facts["decoder"][key] for key in ("skips", "widths", "head"))
+    lists = {key: tuple(map(tuple, known[key])) if key == "mixture" else tuple(known[key]) for key in ("mixture", "held_scans")}
+    return Config(**{**known, **lists, "decoder": Decoder(skips, tuple(widths), head)})
 
 
 CONFIGURATIONS = {

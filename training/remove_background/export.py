@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ import typer
 from services.common import images, models
 from training.common import bundle, photographs, runs
 from training.remove_background import evaluate, model
-from training.remove_background.config import Config, Decoder
+from training.remove_background.config import Config, from_json
 from training.remove_background.measures import THRESHOLD
 from training.remove_background.sources import DataError
 from training.remove_background.train import BEST, fail
@@ -39,13 +40,10 @@ def configuration(run: Path) -> tuple[Config, dict[str, Any]]:
     """The settings that ``train`` wrote, and all it wrote. Raises :class:`DataError` for a folder that is no run."""
     try:
         facts = json.loads((run / runs.CONFIG).read_text())
-        weights = run / BEST
-        if not weights.is_file():
-            raise DataError(f"{weights}: missing; the run has not finished its first epoch")
-        fields = {key: value for key, value in facts.items() if key in Config.__dataclass_fields__}
-        decoder = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.pop("decoder").items()}
-        return Config(decoder=Decoder(**decoder), **fields), facts
-    except (OSError, KeyError, ValueError) as error:
+        if not (run / BEST).is_file():
+            raise DataError(f"{run / BEST}: missing; the run has not finished its first epoch")
+        return from_json(facts), facts
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{run}: is no run of training.remove_background.train ({error})") from error
 
 
@@ -138,7 +136,12 @@ def main(
                 saved_model=saved_model,
                 golden_picture=golden.read_bytes(),
                 card=card(config, side, scores, parity, listed),
-                metrics={"sets": scores, "parity": parity, "parameters": network.count_params(), "threshold": THRESHOLD},
+                metrics={
+                    "sets": scores,
+                    "parity": parity,
+                    "parameters": network.count_params(),
+                    "configuration": asdict(config),
+                },
                 headline=headline,
                 architecture="U-Net on MobileNetV2",
                 licence="Apache-2.0",

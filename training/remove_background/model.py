@@ -33,6 +33,8 @@ SKIPS = {
 }
 # Of Keras' own MobileNetV2, so that folded and unfolded weights are the same function.
 EPSILON, MOMENTUM = 1e-3, 0.99
+# The decoder starts from nothing and may be trained for a few hundred steps only: its statistics must follow.
+DECODER_MOMENTUM = 0.9
 
 
 def build(config: Config, size: int | None = None) -> keras.Model:
@@ -95,7 +97,7 @@ def decode(
 
     def convolve(x: keras.KerasTensor, name: str, channels: int, kernel: int) -> keras.KerasTensor:
         x = layers.Conv2D(channels, kernel, padding="same", use_bias=False, name=name)(x)
-        x = layers.BatchNormalization(axis, epsilon=EPSILON, momentum=MOMENTUM, name=f"{name}_norm")(x)
+        x = layers.BatchNormalization(axis, epsilon=EPSILON, momentum=DECODER_MOMENTUM, name=f"{name}_norm")(x)
         return layers.ReLU(name=f"{name}_relu")(x)
 
     x = bottom

@@ -45,19 +45,21 @@ class Source:
         return Source(self.pixels[picks], self.masks[picks], names, groups)
 
 
-def pairs(folder: Path, side: int = SIDE, cache: Path | None = None) -> Source:
-    """``folder/images/NAME.*`` with ``folder/masks/NAME.png``, whose pixels from 128 up are object; 8-bit doubt is kept.
+def pairs(folder: Path, masks: Path | None = None, side: int = SIDE, cache: Path | None = None) -> Source:
+    """``folder/images/NAME.*`` with ``folder/masks/NAME.png``, or photographs in ``folder`` with their masks in ``masks``.
 
+    From 128 up a mask's pixel is object; 8-bit doubt is kept. A mask may be called ``NAME.png`` or ``NAME.jpg.png``.
     Raises :class:`DataError` for a folder without masks, a picture without its mask, and a mask of another size.
     """
-    found = photographs.find(folder / "images")
-    masks = {path.stem: path for path in photographs.find(folder / "masks")}
-    if not found or not masks:
-        raise DataError(f"{folder}: holds no images/ with masks/ of the same names")
-    lonely = [path for path in found if path.stem not in masks]
+    pictures, masks = (folder, masks) if masks else (folder / "images", folder / "masks")
+    found = photographs.find(pictures)
+    by_name = {name: path for path in photographs.find(masks) for name in (path.stem, Path(path.stem).stem)}
+    if not found or not by_name:
+        raise DataError(f"{folder}: holds no photographs with masks of the same names ({pictures.name}/ and {masks.name}/)")
+    lonely = [path for path in found if path.stem not in by_name]
     if lonely:
-        raise DataError(f"{lonely[0]}: has no mask {folder / 'masks' / lonely[0].stem}.png ({len(lonely)} such)")
-    return _load([(path, masks[path.stem], path.stem, path.stem) for path in found], side, cache)
+        raise DataError(f"{lonely[0]}: has no mask {masks / lonely[0].stem}.png ({len(lonely)} such)")
+    return _load([(path, by_name[path.stem], path.stem, path.stem) for path in found], side, cache)
 
 
 def renders(folder: Path, side: int = SIDE, cache: Path | None = None) -> Source:
@@ -86,10 +88,14 @@ def empty(folder: Path, side: int = SIDE, cache: Path | None = None) -> Source:
 
 def cutouts(folder: Path) -> list[np.ndarray]:
     """Every picture with transparency below ``folder`` as uint8 RGBA [h, w, 4], as it is."""
-    found = [image for path in photographs.find(folder) if (image := Image.open(path)).mode == "RGBA"]
+    found = []
+    for path in photographs.find(folder):
+        with Image.open(path) as image:
+            if image.mode == "RGBA":
+                found.append(np.asarray(image))
     if not found:
         raise DataError(f"{folder}: holds no pictures with transparency")
-    return [np.asarray(image) for image in found]
+    return found
 
 
 def held(name: str, share: float) -> bool:

@@ -8,6 +8,7 @@ A run stopped at any moment goes on from its last epoch when the same command is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import asdict, replace
@@ -36,9 +37,13 @@ SCORED = 96
 class Trainer:
     """The network, its optimizer, and the running average of the weights; all of it goes into a checkpoint."""
 
-    def __init__(self, config: Config, total_steps: int) -> None:
+    def __init__(self, config: Config, total_steps: int, frozen_to: str | None = None) -> None:
         self.config = config
         self.model = model.build(config)
+        if frozen_to:
+            names = [layer.name for layer in self.model.layers]
+            for layer in self.model.layers[: names.index(frozen_to) + 1]:
+                layer.trainable = False
         # Half a cosine down to a hundredth, after a linear start (Loshchilov & Hutter 2017).
         rate: Any = config.learning_rate
         if config.warmup:
@@ -139,7 +144,12 @@ def fit(trainer: Trainer, seen: data_.Data, run: Path, seed: int) -> list[dict[s
 def start_weights(trainer: Trainer, seen: data_.Data, init: Path | None, encoder: Path | None, imagenet: bool) -> None:
     """Weights of another run, or ImageNet's for the encoder, or none."""
     if init:
-        trainer.model.load_weights(init)
+        before = model.build(trainer.config)
+        try:
+            before.load_weights(init)
+        except (OSError, ValueError) as error:
+            raise data_.DataError(f"{init}: holds no weights of this network ({error})") from error
+        trainer.model.set_weights(before.get_weights())
     elif encoder or imagenet:
         folded = transfer.from_torch(encoder) if encoder else transfer.from_keras()
         some = next(iter(seen.train.values())).pixels[:16]
@@ -209,8 +219,10 @@ def set_threads(threads: int) -> None:
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        # Where TensorFlow is at work already, it keeps the threads it has.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def fail(message: str) -> None:
