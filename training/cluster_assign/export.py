@@ -7,6 +7,7 @@ Needs the TensorFlow backend, whatever backend the run was trained on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -45,6 +46,14 @@ def rebuild(run: Path, collection: data.Collection, order: np.ndarray | None = N
     with np.load(run / f"dcec_{k}" / fit.CHECKPOINT) as stored:
         encoder.set_weights([stored[f"weight_{i}"] for i in range(len(encoder.get_weights()))])
     return model.serving(front_end.model(), encoder, result["centroids"] if order is None else result["centroids"][order])
+
+
+def fingerprint(whole: keras.Model) -> str:
+    """Eight hex digits of the weights' sha256: unlike the ONNX file's, the same at every export of a run."""
+    digest = hashlib.sha256()
+    for value in whole.get_weights():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:8]
 
 
 def to_onnx(whole: keras.Model, path: Path) -> None:
@@ -145,7 +154,7 @@ def export(
             "parity_saved_model": saved_parity["assignment"],
             **{name: float(metrics[name]) for name in ("acc", "nmi", "ari") if name in metrics},
         }
-        space = f"{destination.parent.name}/{destination.name}/{models.sha256(graph)[:8]}"
+        space = f"{destination.parent.name}/{destination.name}/{fingerprint(whole)}"
         described = measures.describe(collection.ids, embedding, served, centroids)
         bundle.write(
             destination,
