@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import torch
 import typer
+from scipy.spatial import distance
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -215,13 +216,13 @@ def _unlike(
 ) -> tuple[float, float, dict[str, float]]:
     """(threshold, share of held-out works above it, share of each stranger folder above it).
 
-    The threshold is a quantile of the training works' own distances, each work's own entry left out.
+    The threshold is a quantile of the held-out works' distances to the training works, so that a figurine of a known kind that
+    the model has not seen passes; strangers are compared with all works, as in serving.
     """
     stored = features.astype(np.float16).astype(np.float32)
 
-    def distances(query: np.ndarray, reference: np.ndarray, skip: int = 0) -> np.ndarray:
-        all_ = np.sort(np.linalg.norm(query[:, None] - reference[None], axis=2), axis=1)
-        return all_[:, skip : skip + evaluate.NEIGHBOURS].mean(axis=1)
+    def distances(query: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        return np.sort(distance.cdist(query, reference), axis=1)[:, : evaluate.NEIGHBOURS].mean(axis=1)
 
     threshold = float(np.quantile(distances(features[held], stored[train]), UNLIKE_QUANTILE))
     shares = {}

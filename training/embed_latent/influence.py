@@ -113,9 +113,10 @@ def _between_words(found: Between) -> str:
     )
 
 
-_TAUGHT = """> **The model was taught to tell {groups} apart.** Distances between them show that it learnt to, on the
-> objects that it saw; they say nothing of influence. Use objects held out (`--part held`) or a model trained without labels.
+_TAUGHT = """> **The model was taught to tell {groups} apart**, {where}. That they lie apart shows that it learnt to, and
+> how far apart is the teaching's doing; neither speaks of influence. Ask a model trained without labels (`--configuration unlabelled`).
 """
+_WHERE = {"held": "on other objects than these", "train": "on these very objects", None: "on most of these very objects"}
 _PAGE = """# How near the groups lie
 
 Made by `{command}`, model {space}, seed {seed}.
@@ -145,7 +146,7 @@ names.
 def page(
     results: dict[str, tuple[list[Pair], list[Between]]], objects: Objects, facts: dict[str, Any], confounder: str | None
 ) -> str:
-    """The answer in words, Markdown. ``facts``: ``command``, ``space``, ``seed`` and ``taught``, groups used in training."""
+    """The answer in words, Markdown. ``facts``: ``command``, ``space``, ``seed``, ``taught`` (groups trained on), ``part``."""
     counts = Counter(objects.groups.tolist())
     taught = sorted(set(counts) & set(facts["taught"]))
     found, closest = [], []
@@ -165,7 +166,7 @@ def page(
         seed=facts["seed"],
         total=len(objects.groups),
         counts=", ".join(f"{name} {count}" for name, count in sorted(counts.items())),
-        taught=_TAUGHT.format(groups=", ".join(taught)) + "\n" if taught else "",
+        taught=_TAUGHT.format(groups=", ".join(taught), where=_WHERE[facts["part"]]) + "\n" if taught else "",
         found="\n".join(found),
         closest=sentence,
         unnamed=f"any but {confounder}" if confounder else "all of them",
@@ -190,6 +191,8 @@ def main(
             folder = data_ or labels.parent
             rows = read(labels, folder, confounder)
             bundle = models.load(model or models.latest(Path("exported_models"), "embed_latent"))
+            if part not in (None, "held", "train"):
+                raise data.DataError(f"--part {part}: choose held or train")
             if part:
                 with np.load(bundle.path / "reference.npz") as reference:
                     chosen = set(reference["ids"][reference["split"] == part].tolist())
@@ -205,8 +208,13 @@ def main(
         command = f"python -m training.embed_latent.influence --labels {labels.name}"
         for option, value in (("--confounder", confounder), ("--part", part)):
             command += f" {option} {value}" if value else ""
-        taught = details["groups"] if used and part != "held" else []
-        facts = {"command": command, "space": bundle.manifest.embedding_space, "seed": seed, "taught": taught}
+        facts = {
+            "command": command,
+            "space": bundle.manifest.embedding_space,
+            "seed": seed,
+            "taught": details["groups"] if used else [],
+            "part": part,
+        }
         write(out, results)
         scale = float(np.sqrt(details["prior"]["covariance"][0][0]))
         plots.groups_on_plane(objects.points["plane"], objects.groups, out, scale)

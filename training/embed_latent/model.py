@@ -22,13 +22,15 @@ class Encoder(nn.Module):
         act: list[nn.Module] = [nn.ReLU()] if config.encoder == "dense" else [nn.SiLU(), nn.Dropout(config.dropout)]
         head = nn.Linear(config.hidden, 2 * config.latent if config.stochastic else config.latent)
         self.layers = nn.Sequential(nn.Linear(inputs, config.hidden), *act, nn.Linear(config.hidden, config.hidden), *act, head)
-        self.stochastic, self.floor = config.stochastic, config.noise_floor
+        self.stochastic, self.floor, self.jitter = config.stochastic, config.noise_floor, config.jitter
         standard = inputs if config.encoder == "trunk" else 1  # pictures are standardised already
         self.register_buffer("centre", torch.zeros(standard))
         self.register_buffer("scale", torch.ones(standard))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = (x - self.centre) / self.scale
+        if self.training and self.jitter:
+            x = x + self.jitter * torch.randn_like(x)
         if not self.stochastic:
             mean = self.layers(x)
             return mean, torch.full_like(mean, -math.inf)

@@ -32,7 +32,7 @@ class Plane:
         self.averaged = {name: copy.deepcopy(self.nets[name]).requires_grad_(False).eval() for name in ("encoder", "decoder")}
         ours = _parameters(self.nets[name] for name in ("encoder", "decoder", "classifier"))
         self.optimisers = {
-            "encoder": torch.optim.Adam(ours, config.rate, config.betas),
+            "encoder": torch.optim.AdamW(ours, config.rate, config.betas, weight_decay=config.decay),
             "discriminator": torch.optim.Adam(self.nets["discriminator"].parameters(), config.rate_discriminator, config.betas),
         }
         self.base = {"encoder": config.rate, "discriminator": config.rate_discriminator}

@@ -110,10 +110,10 @@ def test_tables_and_page_are_written(rng: np.random.Generator, tmp_path: Path) -
     influence.write(tmp_path, results)
     with (tmp_path / "pairs.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 2 * 6
-    facts = {"command": "a command", "space": "a space", "seed": 0, "taught": ["child"]}
+    facts = {"command": "a command", "space": "a space", "seed": 0, "taught": ["child"], "part": "held"}
     text = influence.page(results, objects, facts, "museum")
     assert "child lies between parent one and parent two" in text
-    assert "taught to tell child apart" in text
+    assert "taught to tell child apart**, on other objects than these" in text
     assert "It stands when only works of one museum" in text
 
 
