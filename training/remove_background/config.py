@@ -32,7 +32,7 @@ class Config:
     # dice: the paper's equation 1; dice+edge: Dice plus cross-entropy, heavier along the silhouette.
     loss: str = "dice+edge"
     optimizer: str = "nadam"
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
     # Steps of a linear start: without norms a large first step breaks what the encoder knows.
     warmup: int = 200
     clip: float = 1.0
@@ -44,11 +44,11 @@ class Config:
     steps: int = 125
     # Share of each source in a batch; sources that are not given are left out and the rest scaled up.
     mixture: tuple[tuple[str, float], ...] = (
-        ("renders", 0.36),
+        ("renders", 0.35),
         ("photographs", 0.28),
-        ("composed", 0.20),
+        ("composed", 0.18),
         ("pairs", 0.05),
-        ("empty", 0.11),
+        ("empty", 0.14),
     )
     augment: bool = True
     # Scans that are never trained on: a figure, a bust and an animal.

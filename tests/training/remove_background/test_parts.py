@@ -36,6 +36,13 @@ def test_dice_loss_of_an_empty_scene() -> None:
     assert float(losses.dice(nothing, picture([[1, 1], [1, 0]]))[0]) == pytest.approx(1 - 1 / 4)
 
 
+def test_emptiness_counts_in_hundredths_of_the_picture() -> None:
+    truth, answer = np.zeros((2, 20, 20, 1), "float32"), np.zeros((2, 20, 20, 1), "float32")
+    truth[1, 0, 0], answer[:, 5, 5:9] = 1, 1
+    # 4 pixels are 1 % of 400; the second picture is not empty.
+    np.testing.assert_allclose(losses.emptiness(truth, answer), [0.5, 0.0], atol=1e-6)
+
+
 def test_cross_entropy_is_heavier_at_the_edge() -> None:
     truth = np.zeros((1, 20, 20, 1), "float32")
     truth[:, :, :10] = 1
