@@ -96,7 +96,5 @@ def look_at(
     y = np.cross(z, x)
     c, s = np.cos(roll), np.sin(roll)
     R = np.stack([c * x + s * y, -s * x + c * y, z])
-    K = np.array(
-        [[focal, 0, width * (0.5 + shift[0])], [0, focal * stretch, height * (0.5 + shift[1])], [0, 0, 1.0]]
-    )
+    K = np.array([[focal, 0, width * (0.5 + shift[0])], [0, focal * stretch, height * (0.5 + shift[1])], [0, 0, 1.0]])
     return Camera(K, R, -R @ np.asarray(position, float), width, height)

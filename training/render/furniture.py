@@ -1,6 +1,9 @@
 """Things that stand in museums and are not the object: all are background in the mask, near or far."""
+# ruff: noqa: RUF005  array + list adds vectors here
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +28,15 @@ def textured(rng: np.random.Generator, kind: str, texture_size: int, value: floa
     tint = np.ones(3) if kind in COLOURED else np.clip(value * (1 + 0.12 * rng.standard_normal(3)), 0.03, 1)
     polish = rng.uniform(0.15, 0.9) if kind in ("planks", "parquet", "tiles", "checker", "marble", "terrazzo") else 0.85
     period = period or {"grass": 1.5, "gravel": 1.0, "facade": 14.0}.get(kind, 2.0) * rng.uniform(0.7, 1.5)
-    return Material(kind, "texture", tint, roughness=float(polish), scale=1 / period, amount=0.3, texture=surface(kind, variant, texture_size))
+    return Material(
+        kind,
+        "texture",
+        tint,
+        roughness=float(polish),
+        scale=1 / period,
+        amount=0.3,
+        texture=surface(kind, variant, texture_size),
+    )
 
 
 def ground_kind(rng: np.random.Generator) -> str:
@@ -56,11 +67,6 @@ def plinth(rng: np.random.Generator, width: float, depth: float, height: float, 
     return parts, kind
 
 
-def person(rng: np.random.Generator) -> Part:
-    """A visitor of capsules and balls, 1.5 to 1.9 m, facing +Z, as one part coloured by height bands."""
-    return Part(join([m for m, _ in _person(rng)]), plain(rng, chroma=0.5))
-
-
 def people(rng: np.random.Generator, at: np.ndarray) -> list[Part]:
     """A visitor at `at` with skin, hair and clothes."""
     yaw = rng.uniform(0, 2 * np.pi)
@@ -69,10 +75,11 @@ def people(rng: np.random.Generator, at: np.ndarray) -> list[Part]:
         groups.setdefault(name, []).append(mesh)
     skin = np.array([[0.6, 0.4, 0.3], [0.35, 0.2, 0.13], [0.15, 0.08, 0.05]])[rng.integers(3)]
     colours = {"skin": skin, "hair": rng.choice([[0.03, 0.02, 0.02], [0.2, 0.12, 0.05], [0.5, 0.5, 0.5]])}
-    return [
-        Part(join(meshes).placed(1, yaw, at), Material(name, "flat", np.asarray(colours.get(name, rng.random(3) ** 2 * 0.7 + 0.02))))
-        for name, meshes in groups.items()
-    ]  # fmt: skip
+    parts = []
+    for name, meshes in groups.items():
+        cloth = colours.get(name, rng.random(3) ** 2 * 0.7 + 0.02)
+        parts.append(Part(join(meshes).placed(1, yaw, at), Material(name, "flat", np.asarray(cloth))))
+    return parts
 
 
 def _limb(a, b, radius: float) -> Mesh:
@@ -81,8 +88,7 @@ def _limb(a, b, radius: float) -> Mesh:
     x = np.cross(y, [0.3, 0.1, 1.0])
     x /= np.linalg.norm(x)
     R = np.stack([x, y, np.cross(x, y)], 1)
-    tube = primitive("sphere", (radius, np.linalg.norm(b - a) / 2 + radius * 0.6, radius), (a + b) / 2, R=R)
-    return tube
+    return primitive("sphere", (radius, np.linalg.norm(b - a) / 2 + radius * 0.6, radius), (a + b) / 2, R=R)
 
 
 def _person(rng: np.random.Generator) -> list[tuple[Mesh, str]]:
@@ -107,7 +113,9 @@ def _person(rng: np.random.Generator) -> list[tuple[Mesh, str]]:
     return parts
 
 
-def thing(rng: np.random.Generator, at: np.ndarray, texture_size: int, others: list[tuple[str, Mesh]]) -> tuple[list[Part], str]:
+def thing(
+    rng: np.random.Generator, at: np.ndarray, texture_size: int, others: list[tuple[str, Mesh]]
+) -> tuple[list[Part], str]:
     """Something at `at` on the floor: person, column, showcase, bench, plant, vessel on a stand, crate, far sculpture."""
     kind = str(rng.choice(
         ["person", "column", "case", "bench", "plant", "vessel", "crate", "post", "sculpture"],
@@ -117,8 +125,14 @@ def thing(rng: np.random.Generator, at: np.ndarray, texture_size: int, others: l
         return people(rng, at), kind
     if kind == "column":
         r, h = rng.uniform(0.15, 0.4), rng.uniform(2.5, 5)
-        meshes = [primitive("cylinder", (r, h, r), at + [0, h / 2, 0]), box((3 * r, 0.2, 3 * r), at), box((3 * r, 0.2, 3 * r), at + [0, h, 0])]
-        return [Part(join(meshes), textured(rng, str(rng.choice(["plaster", "marble", "concrete", "blocks"])), texture_size))], kind
+        meshes = [
+            primitive("cylinder", (r, h, r), at + [0, h / 2, 0]),
+            box((3 * r, 0.2, 3 * r), at),
+            box((3 * r, 0.2, 3 * r), at + [0, h, 0]),
+        ]
+        return [
+            Part(join(meshes), textured(rng, str(rng.choice(["plaster", "marble", "concrete", "blocks"])), texture_size))
+        ], kind
     if kind == "case":
         w, h, base = rng.uniform(0.5, 1.2), rng.uniform(0.4, 1.1), rng.uniform(0.4, 1.0)
         frame = plain(rng, rng.choice([0.05, 0.5, 0.8]))
@@ -135,29 +149,54 @@ def thing(rng: np.random.Generator, at: np.ndarray, texture_size: int, others: l
         return [Part(join([top, *legs]), textured(rng, "planks", texture_size))], kind
     if kind == "plant":
         pot = lathe(np.array([[0.14, 0], [0.2, 0.35], [0.22, 0.36], [0.17, 0.34], [0.02, 0.33]])).placed(1, 0, at)
-        balls = [primitive("sphere", rng.uniform(0.12, 0.3), at + [*rng.normal(0, 0.18, 1), rng.uniform(0.5, 1.3), *rng.normal(0, 0.18, 1)]) for _ in range(9)]
+        balls = [
+            primitive(
+                "sphere", rng.uniform(0.12, 0.3), at + [*rng.normal(0, 0.18, 1), rng.uniform(0.5, 1.3), *rng.normal(0, 0.18, 1)]
+            )
+            for _ in range(9)
+        ]
         return [Part(pot, plain(rng)), Part(join(balls), textured(rng, "leaves", texture_size, period=0.5))], kind
     if kind == "vessel":
         base = rng.uniform(0.5, 1.0)
-        return [Part(box((0.4, base, 0.4), at), plain(rng)), Part(_vessel(rng).placed(0.5, 0, at + [0, base, 0]), sculpture_material(rng))], kind
+        return [
+            Part(box((0.4, base, 0.4), at), plain(rng)),
+            Part(_vessel(rng).placed(0.5, 0, at + [0, base, 0]), sculpture_material(rng)),
+        ], kind
     if kind == "post":
-        meshes = [lathe(np.array([[0.16, 0], [0.16, 0.02], [0.025, 0.05], [0.025, 0.92], [0.045, 0.95], [0.01, 0.99]])).placed(1, 0, at + [x, 0, 0]) for x in (-0.8, 0.8)]
+        meshes = [
+            lathe(np.array([[0.16, 0], [0.16, 0.02], [0.025, 0.05], [0.025, 0.92], [0.045, 0.95], [0.01, 0.99]])).placed(
+                1, 0, at + [x, 0, 0]
+            )
+            for x in (-0.8, 0.8)
+        ]
         points = [at + [x, 0.86 - 0.22 * (1 - (x / 0.8) ** 2), 0] for x in np.linspace(-0.8, 0.8, 9)]
-        rope = [_limb(a, b, 0.02) for a, b in zip(points, points[1:], strict=False)]
-        return [Part(join(meshes), Material("brass", "flat", np.array([0.7, 0.5, 0.25]), roughness=0.25, metal=1.0)), Part(join(rope), plain(rng, chroma=0.6))], kind
+        rope = [_limb(a, b, 0.02) for a, b in pairwise(points)]
+        return [
+            Part(join(meshes), Material("brass", "flat", np.array([0.7, 0.5, 0.25]), roughness=0.25, metal=1.0)),
+            Part(join(rope), plain(rng, chroma=0.6)),
+        ], kind
     if kind == "sculpture" and others:
         name, mesh = others[rng.integers(len(others))]
         base = rng.uniform(0.3, 1.0)
         size = rng.uniform(0.5, 1.7)
         width = float(np.ptp(mesh.v[:, 0])) * size + 0.1
-        return [Part(box((width, base, width), at), plain(rng)), Part(mesh.placed(size, yaw * 2, at + [0, base, 0]), sculpture_material(rng))], f"sculpture:{name}"
+        return [
+            Part(box((width, base, width), at), plain(rng)),
+            Part(mesh.placed(size, yaw * 2, at + [0, base, 0]), sculpture_material(rng)),
+        ], f"sculpture:{name}"
     size = rng.uniform(0.3, 1.1, 3)
-    return [Part(box(size, at, yaw), textured(rng, "planks", texture_size) if rng.random() < 0.5 else plain(rng, chroma=0.4))], "crate"
+    return [
+        Part(box(size, at, yaw), textured(rng, "planks", texture_size) if rng.random() < 0.5 else plain(rng, chroma=0.4))
+    ], "crate"
 
 
 def _vessel(rng: np.random.Generator) -> Mesh:
     y = np.linspace(0, 1, 24)
-    r = 0.12 + 0.25 * np.sin(np.clip(y * rng.uniform(2.4, 3.3), 0, np.pi)) ** rng.uniform(0.7, 1.5) + 0.08 * np.clip(y - 0.85, 0, 1) * 4
+    r = (
+        0.12
+        + 0.25 * np.sin(np.clip(y * rng.uniform(2.4, 3.3), 0, np.pi)) ** rng.uniform(0.7, 1.5)
+        + 0.08 * np.clip(y - 0.85, 0, 1) * 4
+    )
     inside = np.array([[0.8 * r[-1], 0.98], [0.5 * r[-1], 0.7], [1e-3, 0.65]])
     return lathe(np.vstack([np.stack([r, y], 1), inside]))
 
@@ -174,7 +213,15 @@ def quad(width: float, height: float, centre, yaw: float) -> Mesh:
 def image_material(photo: np.ndarray, gain: float, glow: bool) -> Material:
     """A photograph uint8[h, w, 3] as a surface (`glow`: as light, for windows)."""
     linear = (photo.astype(np.float32) / 255) ** 2.2
-    return Material("picture", "image", np.full(3, gain), roughness=0.5, scale=1.0, amount=2.0 if glow else 0.0, texture=Pyramid(linear, wrap=False))
+    return Material(
+        "picture",
+        "image",
+        np.full(3, gain),
+        roughness=0.5,
+        scale=1.0,
+        amount=2.0 if glow else 0.0,
+        texture=Pyramid(linear, wrap=False),
+    )
 
 
 def framed(rng: np.random.Generator, photo: np.ndarray, centre, yaw: float, width: float) -> list[Part]:
@@ -185,6 +232,13 @@ def framed(rng: np.random.Generator, photo: np.ndarray, centre, yaw: float, widt
     b = rng.uniform(0.03, 0.14)
     centre = np.asarray(centre, float)
     bars = [box((width + 2 * b, b, 0.06), centre + [0, y, 0] + out * 0.03, yaw) for y in (-height / 2 - b, height / 2)]
-    bars += [box((b, height, 0.06), centre + across * x * (width + b) / 2 - [0, height / 2, 0] + out * 0.03, yaw) for x in (-1, 1)]
-    gilt = Material("frame", "flat", np.array([0.75, 0.55, 0.25]), roughness=0.4, metal=1.0) if rng.random() < 0.4 else plain(rng)
-    return [Part(quad(width, height, centre + out * 0.02, yaw), image_material(photo, 0.8, False), casts=False), Part(join(bars), gilt, casts=False)]
+    bars += [
+        box((b, height, 0.06), centre + across * x * (width + b) / 2 - [0, height / 2, 0] + out * 0.03, yaw) for x in (-1, 1)
+    ]
+    gilt = (
+        Material("frame", "flat", np.array([0.75, 0.55, 0.25]), roughness=0.4, metal=1.0) if rng.random() < 0.4 else plain(rng)
+    )
+    return [
+        Part(quad(width, height, centre + out * 0.02, yaw), image_material(photo, 0.8, False), casts=False),
+        Part(join(bars), gilt, casts=False),
+    ]

@@ -108,10 +108,9 @@ class Environment:
         basis = _harmonics(_directions())
         lobes = np.array([np.pi] + [2 * np.pi / 3] * 3 + [np.pi / 4] * 5) / np.pi
         self.sh = (np.einsum("hwk,hwc->kc", basis, self.radiance * solid) * lobes[:, None]).astype(np.float32)
-        blurred = [self.radiance]
-        for sigma in (1.5, 4.0, 9.0):
-            blurred.append(gaussian_filter(self.radiance, (sigma, sigma, 0), mode=("nearest", "wrap", "nearest")))
-        self.levels = np.stack(blurred).reshape(-1, 3)
+        wrap = ("nearest", "wrap", "nearest")
+        blurred = (gaussian_filter(self.radiance, (sigma, sigma, 0), mode=wrap) for sigma in (1.5, 4.0, 9.0))
+        self.levels = np.stack([self.radiance, *blurred]).reshape(-1, 3)
 
     def diffuse(self, n: np.ndarray) -> np.ndarray:
         """Irradiance / pi at unit normals float32[k, 3]."""

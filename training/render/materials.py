@@ -46,6 +46,7 @@ SCULPTURE_MATERIALS = (
     "dark_bronze", "bronze", "patinated_bronze", "white_marble", "veined_marble", "grey_stone", "limestone", "granite",
     "terracotta", "painted_wood", "wood", "gilded", "plaster", "basalt", "rusty_steel", "lacquer",
 )  # fmt: skip
+LOUD = ("lacquer", "rusty_steel", "steel", "plaster", "lacquer", "dark_bronze", "grey_stone", "white_marble", "wood")
 WEIGHTS = np.array([3, 2, 3, 4, 2, 3, 3, 1.5, 3, 2, 2, 1, 3, 1.5, 0.7, 0.7])
 
 
@@ -94,6 +95,8 @@ def sculpture_material(rng: np.random.Generator, name: str | None = None) -> Mat
         return make("wood", first, first * 0.45, u(0.4, 0.8), 0, 0.5, u(0.4, 1), u(0.05, 0.25), 0.6)
     if name == "gilded":
         return make("bronze", [0.95, 0.70, 0.32], [0.30, 0.10, 0.05], u(0.18, 0.45), 1.0, 0.8, u(0, 0.5), u(0.02, 0.2), 0.7)
+    if name == "steel":
+        return make("bronze", [0.56, 0.57, 0.58], [0.2, 0.2, 0.2], u(0.1, 0.45), 1.0, 0.6, u(0, 0.2), u(0, 0.05), 0.2)
     if name == "rusty_steel":
         return make("stone", [0.30, 0.13, 0.06], [0.14, 0.07, 0.045], u(0.6, 0.9), 0, 0.7, u(0.5, 1), u(0.1, 0.5), 0.3)
     return make("stone", [0.80, 0.78, 0.74], [0.70, 0.67, 0.62], u(0.75, 1), 0, 0.5, u(0.1, 0.5), u(0.02, 0.2), 0.4)
@@ -151,5 +154,7 @@ def evaluate(m: Material, local, position, normal, uv, occlusion, footprint) -> 
     if m.dirt > 0:
         hollow = np.clip((1 - occlusion) * 1.6 * m.dirt, 0, 0.8)
         albedo = albedo * (1 - hollow[:, None] * np.array([0.75, 0.85, 1], np.float32))
-    bend = (fine[:, 1:] - 0.5) * np.float32(m.bump) + (solid[:, 1:] - 0.5) * np.float32(m.bump * 0.7) if m.bump > 0.005 else None
+    bend = (
+        (fine[:, 1:] - 0.5) * np.float32(m.bump) + (solid[:, 1:] - 0.5) * np.float32(m.bump * 0.7) if m.bump > 0.005 else None
+    )
     return Surface(albedo, np.clip(rough, 0.1, 1), metal, False, bend)

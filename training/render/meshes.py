@@ -1,4 +1,5 @@
 """Geometry: scans, solid primitives, and the parts a scene is made of."""
+# ruff: noqa: RUF005  array + list adds vectors here
 
 from __future__ import annotations
 
@@ -89,6 +90,11 @@ def vertex_normals(v: np.ndarray, f: np.ndarray) -> np.ndarray:
     return unit(_scatter(np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]]), f, len(v)))
 
 
+def _welded_normals(v: np.ndarray, f: np.ndarray) -> np.ndarray:
+    _, first, index = np.unique(np.round(v, 5), axis=0, return_index=True, return_inverse=True)
+    return vertex_normals(v[first], index.ravel()[f])[index.ravel()]
+
+
 def _scatter(per_face: np.ndarray, f: np.ndarray, count: int) -> np.ndarray:
     index = f.T.ravel()
     columns = [np.bincount(index, np.tile(per_face[:, k], 3), count) for k in range(3)]
@@ -113,7 +119,7 @@ def scan_paths(folder: Path, only: list[str] | None = None) -> dict[str, Path]:
 
 @lru_cache(maxsize=64)
 def load_scan(path: Path) -> Mesh:
-    """Read a GLB; base at y = 0, centred in x and z, the largest of height and half its width scaled to 1."""
+    """Read a GLB; base at y = 0, centred in x and z, height scaled to 1."""
     geometry = max(trimesh.load(path).geometry.values(), key=lambda g: len(g.faces))
     v, f = np.asarray(geometry.vertices, np.float32), np.asarray(geometry.faces, np.int32)
     n = unit(np.asarray(geometry.vertex_normals, np.float32))
@@ -124,6 +130,8 @@ def load_scan(path: Path) -> Mesh:
     if uv is None:
         return Mesh(v, f, n)
     uv = np.asarray(uv, np.float32)
+    if getattr(material, "normalTexture", None) is None:
+        n = _welded_normals(v, f)  # no normal map to hide the facets between UV islands
     normal, occlusion = getattr(material, "normalTexture", None), getattr(material, "occlusionTexture", None)
     return Mesh(
         v,

@@ -11,7 +11,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from training.render.shade import Picture
 
 
-def photograph(picture: Picture, rng: np.random.Generator, focus: float, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray, dict]:
+def photograph(
+    picture: Picture, rng: np.random.Generator, focus: float, strength: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, dict]:
     """sRGB uint8[h, w, 3] and mask uint8[h, w] (0 or 255) of `picture`, focused at distance `focus`; and what was done.
 
     Only the background is thrown out of focus (the object and what touches it stay sharp), so the mask needs no change;

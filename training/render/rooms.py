@@ -1,4 +1,5 @@
 """Surroundings: museum rooms, outdoor squares, studio sweeps, darkness, photographs. All of it is background."""
+# ruff: noqa: RUF005  array + list adds vectors here
 
 from __future__ import annotations
 
@@ -72,10 +73,11 @@ def _sweep(rng, eye, focus) -> Surroundings:
         material = textured(rng, str(rng.choice(["fabric", "plaster", "concrete"])), 512)
     away = focus - eye
     yaw = np.arctan2(away[0], away[2])
-    c, s = np.cos(yaw), np.sin(yaw)
     bend, depth = rng.uniform(0.3, 1.5), rng.uniform(1.0, 4.0)
     angle = np.linspace(0, np.pi / 2, 12)
-    profile = np.concatenate([[[-15.0, 0.0]], np.stack([depth + bend * np.sin(angle), bend - bend * np.cos(angle)], 1), [[depth + bend, 14.0]]])
+    profile = np.concatenate(
+        [[[-15.0, 0.0]], np.stack([depth + bend * np.sin(angle), bend - bend * np.cos(angle)], 1), [[depth + bend, 14.0]]]
+    )
     slope = np.gradient(profile, axis=0)
     v, n = [], []
     for x in (-20.0, 20.0):
@@ -84,11 +86,14 @@ def _sweep(rng, eye, focus) -> Surroundings:
     k = len(profile)
     f = [[i, i + k, i + 1] for i in range(k - 1)] + [[i + 1, i + k, i + k + 1] for i in range(k - 1)]
     nn = np.concatenate(n)
-    mesh = Mesh(np.concatenate(v).astype(np.float32), np.array(f, np.int32), (nn / np.linalg.norm(nn, axis=1)[:, None]).astype(np.float32))
+    mesh = Mesh(
+        np.concatenate(v).astype(np.float32),
+        np.array(f, np.int32),
+        (nn / np.linalg.norm(nn, axis=1)[:, None]).astype(np.float32),
+    )
     mesh = mesh.placed(1, yaw, (focus[0], 0, focus[2]))
     grey = float(np.mean(material.colour))
     env = studio(rng, [grey * 0.8] * 3, [grey * 0.5 + 0.05] * 3, [grey * 0.4] * 3, int(rng.integers(1, 5)), rng.uniform(2, 8))
-    assert c * c + s * s > 0
     return Surroundings([Part(mesh, material, casts=False)], env, None, 1.0, [])
 
 
@@ -151,17 +156,42 @@ def _room(rng, eye, focus, radius, photos, others, size, clutter) -> Surrounding
                 parts += furniture.framed(rng, photos[rng.integers(len(photos))], spot + [0, u(1.3, 1.9), 0], yaw, u(0.4, 1.2))
             elif what == "window":
                 tall, wide = u(1.0, 2.0), u(0.7, 1.3)
-                sky = photos[rng.integers(len(photos))] if photos and rng.random() < 0.5 else np.full((8, 8, 3), [220, 232, 245], np.uint8)
-                parts.append(Part(quad(wide, tall, spot + [0, 0.8 + tall / 2, 0] + out * 0.01, yaw), image_material(sky, u(1, 4), True), casts=False))
-                bars = [box((0.06, tall, 0.06), spot + out * 0.03 + np.array([np.cos(yaw), 0, -np.sin(yaw)]) * x + [0, 0.8, 0], yaw) for x in (-wide / 2, 0, wide / 2)]
+                sky = (
+                    photos[rng.integers(len(photos))]
+                    if photos and rng.random() < 0.5
+                    else np.full((8, 8, 3), [220, 232, 245], np.uint8)
+                )
+                parts.append(
+                    Part(
+                        quad(wide, tall, spot + [0, 0.8 + tall / 2, 0] + out * 0.01, yaw),
+                        image_material(sky, u(1, 4), True),
+                        casts=False,
+                    )
+                )
+                bars = [
+                    box((0.06, tall, 0.06), spot + out * 0.03 + np.array([np.cos(yaw), 0, -np.sin(yaw)]) * x + [0, 0.8, 0], yaw)
+                    for x in (-wide / 2, 0, wide / 2)
+                ]
                 bars += [box((wide, 0.06, 0.06), spot + out * 0.03 + [0, y, 0], yaw) for y in (0.8, 0.8 + tall)]
                 parts += [Part(b, trim, casts=False) for b in bars]
                 bright += 1
             elif what == "door":
-                parts.append(Part(box((0.95, 2.1, 0.05), spot + out * 0.02, yaw), textured(rng, "panels", size) if rng.random() < 0.5 else plain(rng), casts=False))
+                parts.append(
+                    Part(
+                        box((0.95, 2.1, 0.05), spot + out * 0.02, yaw),
+                        textured(rng, "panels", size) if rng.random() < 0.5 else plain(rng),
+                        casts=False,
+                    )
+                )
                 parts.append(Part(box((1.15, 2.2, 0.03), spot + out * 0.01, yaw), trim, casts=False))
             elif what == "niche":
-                parts.append(Part(box((u(0.5, 1.2), u(0.8, 2), 0.02), spot + out * 0.01 + [0, u(0.3, 1), 0], yaw), plain(rng, 0.04), casts=False))
+                parts.append(
+                    Part(
+                        box((u(0.5, 1.2), u(0.8, 2), 0.02), spot + out * 0.01 + [0, u(0.3, 1), 0], yaw),
+                        plain(rng, 0.04),
+                        casts=False,
+                    )
+                )
             if what != "none":
                 names.append(str(what))
     for _ in range(rng.poisson(3.5 * clutter)):
@@ -191,13 +221,29 @@ def _outdoor(rng, eye, focus, radius, others, size) -> Surroundings:
         if np.linalg.norm(at - focus) < radius + 3.5:
             continue
         if rng.random() < 0.45 and d > 14:
-            parts.append(Part(box((rng.uniform(6, 20), rng.uniform(5, 25), 6), at, rng.uniform(0, 3)), textured(rng, "facade" if rng.random() < 0.7 else "brick", size), casts=False))
+            parts.append(
+                Part(
+                    box((rng.uniform(6, 20), rng.uniform(5, 25), 6), at, rng.uniform(0, 3)),
+                    textured(rng, "facade" if rng.random() < 0.7 else "brick", size),
+                    casts=False,
+                )
+            )
             names.append("building")
         else:
             h = rng.uniform(1.5, 3.5)
             parts.append(Part(primitive("cylinder", (0.15, h, 0.15), at + [0, h / 2, 0]), plain(rng, 0.08)))
             leaves = textured(rng, "leaves", size, period=1.2)
-            parts += [Part(primitive("sphere", rng.uniform(0.8, 1.8) * np.array([1, 0.8, 1]), at + [rng.normal(0, 0.7), h + rng.uniform(0, 1.5), rng.normal(0, 0.7)]), leaves) for _ in range(5)]
+            parts += [
+                Part(
+                    primitive(
+                        "sphere",
+                        rng.uniform(0.8, 1.8) * np.array([1, 0.8, 1]),
+                        at + [rng.normal(0, 0.7), h + rng.uniform(0, 1.5), rng.normal(0, 0.7)],
+                    ),
+                    leaves,
+                )
+                for _ in range(5)
+            ]
             names.append("tree")
     for _ in range(rng.poisson(0.7)):
         spot = _free_spot(rng, eye, focus, radius, (focus[0] - 8, focus[0] + 8, focus[2] - 8, focus[2] + 8))
@@ -210,24 +256,42 @@ def _outdoor(rng, eye, focus, radius, others, size) -> Surroundings:
     return Surroundings(parts, env, None, 1.0, names)
 
 
-def lamps(rng: np.random.Generator, kind: str, focus: np.ndarray, eye: np.ndarray, reach: float) -> tuple[list[Lamp], str]:
+def lamps(rng: np.random.Generator, kind: str, focus: np.ndarray, eye: np.ndarray, reach: float,
+          name: str | None = None) -> tuple[list[Lamp], str]:  # fmt: skip
     """Lamps for an object of size `reach` at `focus`: `flat`, `hard`, `several`, `coloured`, `back` or `sun`."""
-    name = "sun" if kind == "outdoor" else str(rng.choice(["flat", "hard", "several", "coloured", "back"], p=[0.25, 0.22, 0.33, 0.1, 0.1]))
-    if kind in ("dark", "sweep") and name == "flat" and rng.random() < 0.6:
+    given = name
+    name = given or ("sun" if kind == "outdoor" else "")
+    name = name or str(rng.choice(["flat", "hard", "several", "coloured", "back"], p=[0.25, 0.22, 0.33, 0.1, 0.1]))
+    if not given and kind in ("dark", "sweep") and name == "flat" and rng.random() < 0.6:
         name = "hard"
     towards = np.arctan2(*(eye - focus)[[0, 2]])
     count = {"flat": int(rng.integers(0, 2)), "several": int(rng.integers(2, 4)), "coloured": 2}.get(name, 1)
     made = []
-    for i in range(count):
+    for _ in range(count):
         az = towards + (rng.uniform(2, 4.3) if name == "back" else rng.uniform(-1.5, 1.5))
         el = rng.uniform(0.35, 1.35)
         distance = reach * rng.uniform(2.5, 5) + 0.4
         position = focus + distance * np.array([np.cos(el) * np.sin(az), np.sin(el), np.cos(el) * np.cos(az)])
         warm = 1 + np.array([0.18, 0.02, -0.25]) * rng.normal(0.3, 0.7)
         colour = np.clip(rng.random(3) * 1.4, 0.1, 1.4) if name == "coloured" else np.clip(warm, 0.3, 1.6)
-        power = {"flat": rng.uniform(0.4, 1.5), "hard": rng.uniform(3, 9), "back": rng.uniform(2, 7), "sun": rng.uniform(0.5, 6)}.get(name, rng.uniform(1, 5))
+        power = {
+            "flat": rng.uniform(0.4, 1.5),
+            "hard": rng.uniform(3, 9),
+            "back": rng.uniform(2, 7),
+            "sun": rng.uniform(0.5, 6),
+        }.get(name, rng.uniform(1, 5))
         cone = float(np.arctan2(reach * rng.uniform(0.7, 2.2), distance))
-        made.append(Lamp(position, focus + rng.normal(0, 0.1, 3) * reach, colour * power, cone, rng.uniform(0.1, 0.5), rng.choice([0.004, 0.01, 0.03]), far=name in ("sun", "flat")))
+        made.append(
+            Lamp(
+                position,
+                focus + rng.normal(0, 0.1, 3) * reach,
+                colour * power,
+                cone,
+                rng.uniform(0.1, 0.5),
+                rng.choice([0.004, 0.01, 0.03]),
+                far=name in ("sun", "flat"),
+            )
+        )
         if name in ("sun", "flat"):
             made[-1].cone, made[-1].edge = max(cone, 0.6), 0.4
     return made, name

@@ -257,7 +257,7 @@ def _overhead(casters: list[Part], raster: Rasteriser, size: int) -> Lamp:
     low, high = np.min([p.mesh.v.min(0) for p in near], 0), np.max([p.mesh.v.max(0) for p in near], 0)
     centre = (low + high) / 2
     reach = float(max(high[0] - low[0], high[2] - low[2], 0.3))
-    position = centre + [0.02, high[1] - centre[1] + 8 * reach, 0.01]
+    position = centre + np.array([0.02, high[1] - centre[1] + 8 * reach, 0.01])
     lamp = Lamp(position, centre, np.ones(3), np.arctan(1 / 8) * 1.9, 0.02, 0.045, far=True)
     lamp.prepare(raster, size)
     lamp.cone = 1.5  # outside its map the clamped edge counts as open

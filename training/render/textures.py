@@ -156,7 +156,7 @@ def _paint(kind: str, variant: int, size: int, rng: np.random.Generator) -> np.n
         q = spectral_noise((n, n), 3.2, rng)
         q = q + q[::-1]
         q = np.tile(q + q[:, ::-1], (2, 2)) / 4
-        hues = rng.random((4, 3)) * [0.6, 0.4, 0.4] + 0.1
+        hues = rng.random((4, 1)) * 0.4 + 0.06 + 0.25 * rng.random((4, 3)) * [1, 0.6, 0.6]
         return hues[np.clip((q * 8).astype(int) % 4, 0, 3)] * (0.7 + 0.6 * spectral_noise(square, 0.3, rng))[..., None]
     if kind == "terrazzo":
         chips = spectral_noise(square, 2.2, rng)
@@ -166,7 +166,11 @@ def _paint(kind: str, variant: int, size: int, rng: np.random.Generator) -> np.n
         return np.repeat((base - 0.45 * vein * grain)[..., None], 3, 2)
     if kind == "grass":
         fine = spectral_noise(square, 0.7, rng)
-        return np.array([0.16, 0.24, 0.06]) * (0.3 + 1.1 * fine + 0.5 * cloud)[..., None] + cloud[..., None] * [0.07, 0.03, 0.01]
+        return np.array([0.16, 0.24, 0.06]) * (0.3 + 1.1 * fine + 0.5 * cloud)[..., None] + cloud[..., None] * [
+            0.07,
+            0.03,
+            0.01,
+        ]
     if kind in ("gravel", "sand"):
         fine = spectral_noise(square, 0.8 if kind == "gravel" else 1.5, rng)
         return np.repeat((0.35 + 0.75 * fine * (1 if kind == "gravel" else 0.6))[..., None], 3, 2)
