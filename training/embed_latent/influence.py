@@ -113,8 +113,9 @@ def _between_words(found: Between) -> str:
     )
 
 
-_TAUGHT = """> **The model was taught to tell {groups} apart**, {where}. That they lie apart shows that it learnt to, and
-> how far apart is the teaching's doing; neither speaks of influence. Ask a model trained without labels (`--configuration unlabelled`).
+_TAUGHT = """> **The model was taught to tell {groups} apart**, {where}. That they lie apart shows that it learnt
+> to, and how far apart is the teaching's doing; neither speaks of influence. Ask a model trained without labels
+> (`--configuration unlabelled`).
 """
 _WHERE = {"held": "on other objects than these", "train": "on these very objects", None: "on most of these very objects"}
 _PAGE = """# How near the groups lie
