@@ -38,18 +38,18 @@ def serve(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Iterator[C
 
 
 class _Running(dict[str, Served]):
-    """The four services with default settings, each started when it is first asked for."""
+    """The four services, each started when it is first asked for; a busy machine gets more time than the default."""
 
     def __init__(self, serve: Callable[..., Served]) -> None:
         super().__init__()
         self._serve = serve
 
     def __missing__(self, name: str) -> Served:
-        self[name] = self._serve(name).until_ready()
+        self[name] = self._serve(name, timeout_seconds=150).until_ready()
         return self[name]
 
 
 @pytest.fixture(scope="session")
 def running(serve: Callable[..., Served]) -> dict[str, Served]:
-    """The services by name, with the tiny bundles and default settings."""
+    """The services by name, with the tiny bundles and default settings but for the timeout."""
     return _Running(serve)

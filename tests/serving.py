@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT = Path(__file__).parents[1]
 on_both = pytest.mark.parametrize("transport", ["http", "grpc"])
 # No assertion hangs on these: they only end a test whose service is stuck.
-_PATIENCE = 90.0
+_PATIENCE = 180.0
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,9 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], call: telemetry.Ca
     else:
         telemetry.LOG.error("failed", extra={"request_id": call.request_id}, exc_info=error)
         call.code, detail = errors.Internal.code, errors.Internal().detail
+    # gRPC keeps the abort in a cycle with what led to it: those frames would hold the photograph until the collector comes
+    # by, and by then there are several.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     await context.abort_with_status(rich_status(call.code, detail, call.request_id))
 
 
@@ -187,6 +190,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                     context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
                     return await behaviour(request, context)
                 except Exception as error:
+                    del request  # see _abort
                     await _abort(context, call, error)
 
         return answer

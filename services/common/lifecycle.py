@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -19,6 +20,19 @@ from services.common.runtime import Runtime, State
 _NOTICE_SECONDS = 1.0
 
 
+# mallopt's parameter, from glibc's malloc.h, and the size from which an allocation is returned as soon as it is freed.
+_M_MMAP_THRESHOLD, _LARGE = -3, 2**20
+
+
+def _give_memory_back() -> None:
+    """Keep glibc from holding on to freed photographs: left alone, it raises this threshold to the blocks it sees freed,
+    and one cut-out of 81 megapixels leaves half a gigabyte resident. Other C libraries have no such call and no such need.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
 class Lifecycle:
     """Started and stopped by BentoML's hooks, in the worker's event loop. ``add`` registers the gRPC servicer."""
 
@@ -30,6 +44,7 @@ class Lifecycle:
 
     async def start(self) -> None:
         """Listen on gRPC and load the model behind it: probes are answered, NOT_SERVING, while it warms up."""
+        _give_memory_back()
         settings = self._runtime.settings
         telemetry.configure_logging(settings)
         if strangers := settings.strangers():

@@ -170,7 +170,7 @@ def fortress(serve: Callable[..., Served], authority: trustme.CA, tmp_path_facto
     certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(key)
     paths: dict[str, Path] = {"tls_certificate": certificate, "tls_key": key}
-    return serve("classify", authority, workers=2, api_key="k", **paths).until_ready()
+    return serve("classify", authority, workers=2, api_key="k", drain_seconds=2, **paths).until_ready()
 
 
 class TestWorkersAndTls:
