@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 import pytest
+import typer.testing
 
+from maquette.shards import app as shards_app
 from protos.maquette.classify.v1 import classify_pb2
 from protos.maquette.cluster_assign.v1 import cluster_assign_pb2
 from protos.maquette.embed_latent.v1 import embed_latent_pb2
@@ -292,3 +294,25 @@ def test_production_wants_a_key() -> None:
     for workload in of_kind("overlays/production", "Deployment"):
         reference = environment(container(workload))["MAQUETTE_API_KEY"]["valueFrom"]["secretKeyRef"]
         assert reference == {"name": "maquette-api-key", "key": "api-key"}, "never optional: without it anyone may call"
+
+
+def test_bulk_job_tells_each_pod_its_shard() -> None:
+    [job] = of_kind("jobs/bulk", "Job")
+    [collecting] = of_kind("jobs/bulk-collect", "Job")
+    assert job["spec"]["completionMode"] == "Indexed"
+    shards = str(job["spec"]["completions"])
+    for one in (job, collecting):
+        arguments = container(one)["args"]
+        assert arguments[arguments.index("--shards") + 1] == shards
+        # An image's entry point is the service; the client is beside it.
+        assert container(one)["command"] == ["python", "-m", "maquette.shards"]
+        claims = {v["persistentVolumeClaim"]["claimName"] for v in pod(one)["volumes"] if "persistentVolumeClaim" in v}
+        assert claims == {name(claim) for claim in of_kind("jobs/bulk", "PersistentVolumeClaim")}
+        assert pod(one)["serviceAccountName"] in {name(account) for account in of_kind("jobs/bulk", "ServiceAccount")}
+        # What the services' network policies and the bulk's own ask for.
+        assert labels(one)["maquette/client"] == "true"
+        [policy] = of_kind("jobs/bulk", "NetworkPolicy")
+        assert selects(policy["spec"]["podSelector"]["matchLabels"], labels(one))
+    server = environment(container(job))["MAQUETTE_SERVER"]["value"]
+    assert server in {name(thing) for thing in of_kind("overlays/production", "Service")}
+    assert typer.testing.CliRunner().invoke(shards_app, [container(job)["args"][0], "--help"]).exit_code == 0
