@@ -7,7 +7,8 @@ bidirectional stream in order with a bounded number of items at work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -31,6 +32,8 @@ _INFRASTRUCTURE = ("/grpc.health.v1.", "/grpc.reflection.")
 # Room above the byte limit, so that a photograph a little too large gets our own error and not the transport's.
 _HEADROOM = 16 * 2**20
 _LONGEST_ID = 256
+# What the transport gets to send the last answers, once their handlers have returned.
+_LAST_BYTES_SECONDS = 0.5
 
 
 class Server:
@@ -39,8 +42,9 @@ class Server:
     def __init__(self, runtime: Runtime[Any, Any, Any], service_name: str, add: Callable[[grpc.aio.Server], None]) -> None:
         settings = runtime.settings
         self._runtime, self._name = runtime, service_name
+        self._interceptor = _Interceptor(runtime.service, settings)
         self._server = grpc.aio.server(
-            interceptors=[_Interceptor(runtime.service, settings)],
+            interceptors=[self._interceptor],
             options=[
                 # With one worker a second process on the same port must fail, not share it silently.
                 ("grpc.so_reuseport", int(settings.workers > 1)),
@@ -75,9 +79,17 @@ class Server:
             await self._health.set(name, status)
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, refuse new calls, and give those in flight the drain time."""
+        """Say NOT_SERVING, refuse new calls, and give those in flight the drain time.
+
+        Someone who watches the health never hangs up, so our own calls are waited for and the rest is ended.
+        """
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._runtime.settings.drain_seconds)
+        stopping = asyncio.ensure_future(self._server.stop(self._runtime.settings.drain_seconds))
+        idle = asyncio.ensure_future(self._interceptor.idle.wait())
+        await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        await self._server.stop(_LAST_BYTES_SECONDS)
+        await stopping
 
 
 async def stream(
@@ -165,6 +177,22 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], call: telemetry.Ca
 class _Interceptor(grpc.aio.ServerInterceptor):
     def __init__(self, service: str, settings: Settings) -> None:
         self._service, self._settings = service, settings
+        self._active = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    @contextmanager
+    def _call(self, method: str, headers: dict[str, str]) -> Iterator[telemetry.Call]:
+        """One call of the service, for as long as :meth:`Server.stop` waits for it."""
+        self._active += 1
+        self.idle.clear()
+        try:
+            with telemetry.call(self._service, "grpc", method, headers) as call:
+                yield call
+        finally:
+            self._active -= 1
+            if not self._active:
+                self.idle.set()
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         handler = await continuation(details)
@@ -184,7 +212,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, behaviour: Any, method: str, headers: dict[str, str]) -> Any:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            with telemetry.call(self._service, "grpc", method, headers) as call:
+            with self._call(method, headers) as call:
                 try:
                     http.authorise(headers, self._settings)
                     context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
@@ -197,7 +225,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
     def _streaming(self, behaviour: Any, method: str, headers: dict[str, str]) -> Any:
         async def answer(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            with telemetry.call(self._service, "grpc", method, headers) as call:
+            with self._call(method, headers) as call:
                 try:
                     http.authorise(headers, self._settings)
                     context.set_trailing_metadata(((REQUEST_ID, call.request_id),))

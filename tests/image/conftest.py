@@ -108,11 +108,11 @@ class Pod:
         serving.until(lambda: self.readiness() == 200, lambda: f"not ready:\n{self.log}")
         return time.monotonic() - self.started
 
-    def memory(self) -> int:
-        """Resident memory of the container's processes, bytes."""
+    def memory(self, field: str = "VmRSS") -> int:
+        """Resident memory of the container's one process, or with ``VmHWM`` the most it ever was, bytes."""
         pid = engine("inspect", "--format", "{{.State.Pid}}", self.id)
         status = Path(f"/proc/{pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field))
 
     def signal(self, name: str) -> None:
         engine("kill", "--signal", name, self.id)

@@ -77,20 +77,20 @@ def test_it_answers_over_both_transports(pod: Pod) -> None:
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     manifest = json.loads(inside("cat /models/*/*/manifest.json"))
     assert answer.model_version == manifest["version"]
-    model = pod.http.get("/v1/model").json()
+    model = pod.http.get("/v1/model").json()["model"]
     assert model["sha256"] == manifest["files"]["model.onnx"]
 
 
-def test_a_very_large_photograph_fits_the_memory_limit(pod: Pod) -> None:
-    picture = tiny.picture(4, (11_000, 9_000), "JPEG", quality=40)
-    # Those that shrink on load do not need the pixels; PNG cannot be shrunk, and all 99 megapixels must be decoded.
-    response = pod.http.post(pod.kind.path, content=picture, headers={"content-type": "image/jpeg"})
-    assert response.status_code == 200, response.text
+def test_a_very_large_photograph_fits_the_memory_limit(start: Callable[..., Pod]) -> None:
+    # Patience for a machine that does other things as well; memory is what is tried here.
+    pod = start("--env", "MAQUETTE_TIMEOUT_SECONDS=300")
+    pod.until_ready()
+    # A PNG cannot be shrunk while it is decoded: all 99 megapixels are there at once.
     picture = tiny.picture(4, (11_000, 9_000), "PNG", compress_level=1)
-    response = pod.http.post(pod.kind.path, content=picture, headers={"content-type": "image/png"})
-    assert response.status_code in (200, 413), response.text
+    response = pod.http.post(pod.kind.path, content=picture, headers={"content-type": "image/png"}, timeout=300)
+    assert response.status_code == 200, response.text
     assert pod.readiness() == 200
-    print(f"\nresident after 99 megapixels {pod.memory() / 2**20:.0f} MiB")
+    print(f"\nafter 99 megapixels: resident {pod.memory() / 2**20:.0f} MiB, at most {pod.memory('VmHWM') / 2**20:.0f} MiB")
 
 
 def test_a_changed_model_is_never_served(start: Callable[..., Pod], tmp_path: Path) -> None:

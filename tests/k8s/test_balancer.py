@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,12 +15,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests import serving, tiny
 
@@ -209,3 +212,34 @@ def test_no_call_fails_when_a_replica_goes(replicas: list[Replica], nginx: list[
         direct.close()
         balanced.close()
     assert status == (0 if end is signal.SIGTERM else -signal.SIGKILL)
+
+
+def test_thirty_calls_in_flight_are_answered_while_somebody_watches_the_health(replicas: list[Replica]) -> None:
+    one = replicas[0]
+    picture = tiny.picture(2, (3000, 2000), "JPEG")
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{one.ports[1]}") as channel,
+        ThreadPoolExecutor(31) as pool,
+        httpx.Client(base_url=f"http://127.0.0.1:{one.ports[0]}") as client,
+    ):
+        watching = pool.submit(_watch, channel)
+        stub = KIND.stub(channel)
+        calls = [pool.submit(stub.Classify, KIND.request(picture), timeout=60) for _ in range(30)]
+
+        def let_in() -> bool:
+            at_work = re.search(r"^maquette_at_work (\S+)", client.get("/metrics").text, re.M)
+            return at_work is not None and float(at_work[1]) + sum(call.done() for call in calls) >= 30
+
+        serving.until(let_in, lambda: "the calls were not let in")
+        one.process.terminate()
+        assert one.process.wait(60) == 0
+        assert all(call.result().predictions for call in calls)
+        # The watch, which no watcher ends, was told first and did not hold the drain.
+        assert watching.result() == [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING]
+
+
+def _watch(channel: grpc.Channel) -> list[int]:
+    seen: list[int] = []
+    with suppress(grpc.RpcError):
+        seen.extend(message.status for message in health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()))
+    return seen
