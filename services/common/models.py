@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.common import errors, images
 
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 MANIFEST, GRAPH, GOLDEN = "manifest.json", "model.onnx", "golden.json"
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -190,8 +191,10 @@ def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     # A spinning thread burns the core that the next request's decoding needs: 29 CPU-ms an image with it, 14 without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The GPU build has both; where no GPU can be used onnxruntime itself falls back to the next.
+    providers = [name for name in _PROVIDERS if name in ort.get_available_providers()]
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime raises its own unexported classes
         raise BundleError(f"{path}: onnxruntime cannot open it: {error}") from error
 

@@ -97,7 +97,8 @@ class Runtime(Generic[Parameters, Answer, P]):
             telemetry.READY.set(1)
             version = bundle.manifest.version
             telemetry.MODEL.labels(self.service, version).set(1)
-            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version})
+            provider = bundle.session.get_providers()[0]
+            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, "provider": provider})
 
     def drain(self) -> None:
         """Refuse new calls from now on; those at work go on."""
