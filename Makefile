@@ -7,7 +7,7 @@ PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean k8s-check test-image $(IMAGES:%=image-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -65,6 +65,10 @@ $(IMAGES:%=image-%): image-%:  ## Build the image of one service
 
 test-image: setup-dev  ## Build an image, run it as production does, call it, stop it under load (root, Debian)
 	tests/image/run
+
+test-cluster: setup-dev  ## The local overlay on the cluster of KUBECONFIG (docs/operations.md says what it needs)
+	@test -n "$$KUBECONFIG" || { echo 'test-cluster: KUBECONFIG names no cluster' >&2; exit 2; }
+	$(BIN)/python -m pytest -rA --timeout 900 tests/cluster
 
 # checkov pins half of PyPI: an environment of its own.
 $(VENV)/checkov/bin/checkov: | $(VENV)/bin/python
