@@ -92,7 +92,7 @@ def run(scan: Path, out: Path, backgrounds: Path | None, views: int, width: int,
     if all((out / v[k]).exists() for v in record["views"] for k in ("file", "mask")):
         return
     renderer = Renderer()
-    renderer.load(scene, shadow_size=2048)
+    renderer.load(scene, shadow_size=int(np.clip(width, 512, 2048)))
     gain: float | None = None
     for i, (camera, view) in enumerate(tqdm(list(zip(views_of, record["views"], strict=True)), desc="turntable", unit="img")):
         if (out / view["file"]).exists() and (out / view["mask"]).exists():
