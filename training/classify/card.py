@@ -46,6 +46,9 @@ def text(config: Config, labels: Sequence[Label], sources: Mapping[str, int], me
         for name, row in metrics["sources"].items()
     )
     trained_on = "\n".join(f"| {entry.name} | {entry.items} | {entry.licence} | {entry.note} |" for entry in datasets(sources))
+    answered = "\n".join(
+        f"| {name} | {row['coverage']:.0%} | {row['precision']:.1%} |" for name, row in abstention["sources"].items()
+    )
     folds = metrics["folds"]
     return f"""# classify: {", ".join(label.name.lower() for label in labels)}
 
@@ -81,6 +84,14 @@ Accuracy {total["accuracy"]:.3f} (folds {folds["accuracy"]["mean"]:.3f} ± {fold
 {by_source}
 
 Calibration: temperature {metrics["temperature"]:.2f}; expected calibration error {metrics["ece_before"]:.3f} before,
-{metrics["ece"]:.3f} after. Below a probability of {abstention["abstain_below"]:.3f} the service abstains; above it
-{abstention["coverage"]:.0%} of the photographs are answered, {abstention["precision"]:.1%} of them rightly.
+{metrics["ece"]:.3f} after. Below a probability of {abstention["abstain_below"]:.3f} the service abstains: the lowest
+at which every source of 50 photographs or more is answered with a precision of {config.precision:.2f}. There
+{abstention["coverage"]:.0%} of all photographs are answered, {abstention["precision"]:.1%} of them rightly.
+
+| source | answered | rightly |
+|---|---|---|
+{answered}
+
+Probabilities are calibrated over these sets together; outdoors they are too sure. Photographs without a sculpture were not in
+the training: how often they are abstained from has not been measured.
 """

@@ -57,7 +57,7 @@ def of_run(run: Path) -> dict[str, Any]:
         "temperature": facts["temperature"],
         "ece_before": scores.expected_calibration_error(raw, accepted),
         "ece": scores.expected_calibration_error(calibrated, accepted),
-        "abstention": scores.abstention(calibrated, accepted, config.precision),
+        "abstention": scores.abstention(calibrated, accepted, sources, config.precision),
     }
     _plots(run, calibrated, accepted, names, [Path(path) for path in paths], config.size)
     runs.write_json(run / "metrics.json", metrics)
@@ -144,7 +144,11 @@ def report(metrics: dict[str, Any]) -> str:
         f"{name}: accuracy {row['accuracy']:.3f}, macro F1 {row['macro_f1']:.3f} of {row['photographs']}"
         for name, row in metrics.get("sources", {}).items()
     ]
-    return "\n".join([*lines, f"ECE {metrics['ece']:.3f}"])
+    lines.append(f"ECE {metrics['ece']:.3f}")
+    if "abstention" in metrics:
+        at = metrics["abstention"]
+        lines.append(f"from {at['abstain_below']:.3f} on: {at['coverage']:.0%} answered, {at['precision']:.1%} of them right")
+    return "\n".join(lines)
 
 
 def main(

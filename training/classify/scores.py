@@ -76,19 +76,33 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.exp(log_softmax(logits / temperature, axis=1))
 
 
-def abstention(probabilities: np.ndarray, accepted: np.ndarray, precision: float) -> dict[str, float]:
-    """The lowest top probability from which on answers are right at least ``precision`` of the time.
+def abstention(
+    probabilities: np.ndarray, accepted: np.ndarray, sources: np.ndarray, precision: float, least: int = 50
+) -> dict[str, Any]:
+    """The lowest top probability from which on answers are right at least ``precision`` of the time, in every source.
 
-    Returns ``abstain_below``, the ``precision`` reached and the ``coverage`` (share of photographs answered) at it. When
-    even the surest answers fall short, the threshold is that of the surest and the precision says how far short.
+    One easy source would otherwise pay for a hard one. Sources of fewer than ``least`` photographs count with all.
+    Returns ``abstain_below``; ``precision`` and ``coverage`` (share of photographs answered) at it, over all and by source.
+    When even the surest answers of a source fall short, the threshold is that of the surest; the precision says how far short.
     """
     top, right = probabilities.max(1), correct(probabilities, accepted)
+    groups = {str(name): sources == name for name in np.unique(sources)}
+    large = [group for group in groups.values() if group.sum() >= least]
+    below = max(_threshold(top[group], right[group], precision) for group in [np.ones(len(top), bool), *large])
+
+    def reached(group: np.ndarray) -> dict[str, float]:
+        kept = group & (top >= below)
+        return {
+            "precision": float(right[kept].mean()) if kept.any() else 0.0,
+            "coverage": float(kept.sum() / group.sum()),
+        }
+
+    by_source = {name: reached(group) for name, group in groups.items()}
+    return {"abstain_below": below, **reached(np.ones(len(top), bool)), "sources": by_source}
+
+
+def _threshold(top: np.ndarray, right: np.ndarray, precision: float) -> float:
     order = np.argsort(-top, kind="stable")
     reached = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(reached >= precision)
-    last = int(enough[-1]) if len(enough) else int(reached.argmax())
-    return {
-        "abstain_below": float(top[order][last]),
-        "precision": float(reached[last]),
-        "coverage": (last + 1) / len(order),
-    }
+    return float(top[order][enough[-1] if len(enough) else reached.argmax()])

@@ -35,12 +35,18 @@ def test_temperature_undoes_a_scaling_of_the_logits() -> None:
     assert before > 0.1 > 0.03 > after
 
 
-def test_abstention_answers_as_much_as_the_precision_allows() -> None:
+def test_abstention_answers_as_much_as_the_hardest_source_allows() -> None:
     top = np.array([0.95, 0.9, 0.8, 0.7, 0.6])
     answers = np.stack([top, 1 - top], 1)
     accepted = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]], bool)
-    assert scores.abstention(answers, accepted, 0.75) == {"abstain_below": 0.7, "precision": 0.75, "coverage": 0.8}
-    assert scores.abstention(answers, ~accepted, 0.9)["precision"] == pytest.approx(0.4)
+    one = np.array(["museum"] * 5)
+    found = scores.abstention(answers, accepted, one, 0.75)
+    assert (found["abstain_below"], found["precision"], found["coverage"]) == (0.7, 0.75, 0.8)
+    assert scores.abstention(answers, ~accepted, one, 0.9)["precision"] == pytest.approx(0.4)
+    two = np.array(["museum", "park", "park", "park", "park"])
+    found = scores.abstention(answers, accepted, two, 0.7, least=4)
+    assert found["abstain_below"] == 0.8
+    assert found["sources"]["park"] == {"precision": 1.0, "coverage": 0.5}
 
 
 def test_balance_gives_types_and_sources_their_share() -> None:
