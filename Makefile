@@ -7,7 +7,7 @@ PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -62,6 +62,17 @@ $(IMAGES:%=image-%): image-%:  ## Build the image of one service
 	  --build-arg SERVICE=$(subst -,_,$*) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) \
 	  $(foreach name,BASE ENGINE MODELS,$(if $($(name)),--build-arg $(name)=$($(name)))) .
+
+build/requirements.txt: pyproject.toml constraints.txt | $(VENV)/.serve
+	@mkdir -p build
+	$(BIN)/python -c "import re, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	wanted = [re.match(r'[\w.-]+', d)[0].lower() for d in p['dependencies'] + p['optional-dependencies']['serve']]; \
+	pins = dict(line.strip().split('==') for line in open('constraints.txt') if '==' in line); \
+	pins = {name.lower().replace('_', '-'): version for name, version in pins.items()}; \
+	print(*(f'{name}=={pins[name]}' for name in wanted), sep='\n')" >$@
+
+$(IMAGES:%=bento-%): bento-%: build/requirements.txt  ## Build one service as a Bento into BentoML's own store
+	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build --bentofile services/$(subst -,_,$*)/bentofile.yaml --version $(VERSION) .
 
 test-image: setup-dev  ## Build an image, run it as production does, call it, stop it under load (root, Debian)
 	tests/image/run

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer.testing
+import yaml
 
 from maquette.shards import app as shards_app
 from protos.maquette.classify.v1 import classify_pb2
@@ -316,3 +317,16 @@ def test_bulk_job_tells_each_pod_its_shard() -> None:
     server = environment(container(job))["MAQUETTE_SERVER"]["value"]
     assert server in {name(thing) for thing in of_kind("overlays/production", "Service")}
     assert typer.testing.CliRunner().invoke(shards_app, [container(job)["args"][0], "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("service", settings.SERVICES)
+def test_bentofile_takes_in_what_its_service_reads(service: str) -> None:
+    content = yaml.safe_load((rendered.ROOT / "services" / service / "bentofile.yaml").read_text())
+    module, _, attribute = content["service"].partition(":")
+    assert module == f"services.{service}.service"
+    assert f"class {attribute}:" in (rendered.ROOT / "services" / service / "service.py").read_text()
+    taken = {
+        path.relative_to(rendered.ROOT).as_posix() for pattern in content["include"] for path in rendered.ROOT.glob(pattern)
+    }
+    assert {f"services/{service}/service.py", "services/common/settings.py", "protos/maquette.binpb"} <= taken
+    assert f"exported_models/{service}/*/*" in content["include"]
