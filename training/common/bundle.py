@@ -81,6 +81,8 @@ def write(
     served = {models.GRAPH: graph, **(extra_files or {})}
     for name, source in served.items():
         shutil.copyfile(source, staging / name)
+        if name.endswith(".onnx"):
+            _strip_traces(staging / name)
     opset = _check_graph(staging / models.GRAPH)
     manifest = Manifest(
         service=service,
@@ -111,6 +113,15 @@ def write(
     return destination
 
 
+def _strip_traces(path: Path) -> None:
+    """Remove what exporters note about where each node came from: folders of the machine it was exported on."""
+    model = onnx.load(path)
+    for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph, model):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    onnx.save(model, path)
+
+
 def _check_graph(path: Path) -> int:
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
@@ -128,7 +139,9 @@ def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
 
 def _module_and_arguments() -> list[str]:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return [spec.name if spec else Path(sys.argv[0]).name, *sys.argv[1:]]
+    # Of a folder elsewhere on the machine only its name is worth telling.
+    arguments = [Path(argument).name if Path(argument).is_absolute() else argument for argument in sys.argv[1:]]
+    return [spec.name if spec else Path(sys.argv[0]).name, *arguments]
 
 
 def _write_json(path: Path, value: Any) -> None:
