@@ -1,6 +1,6 @@
 """A real cluster, from KUBECONFIG.
 
-It needs: Kubernetes 1.29 or newer; 6 allocatable cores and 7 GiB in all; the images of the local overlay on its nodes
+It needs: Kubernetes 1.29 or newer; 6 allocatable cores and 8 GiB in all; the images of the local overlay on its nodes
 (docs/operations.md, "On kind"); and the right to make the namespace `maquette`, which the tests fill and remove.
 """
 
