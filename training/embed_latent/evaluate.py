@@ -51,7 +51,7 @@ def open_run(folder: Path) -> Run:
     config = Config(
         **{name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in Config.__annotations__}
     )
-    facts = json.loads((folder / "groups.json").read_text())
+    facts = json.loads((folder / "groups.json").read_text()) | {"data": stored.get("data", "DATA")}
     with np.load(folder / SEEN) as kept:
         seen = dict(kept)
     plane = Plane(config, seen["views"].shape[-1], len(facts["names"]))
@@ -69,14 +69,20 @@ def normalised(features: np.ndarray) -> np.ndarray:
 def structure(
     latents: dict[str, np.ndarray], features: dict[str, np.ndarray], labels: np.ndarray, train: np.ndarray, held: np.ndarray
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Held-out works among the training photographs as served, by space (``plane``, ``features``) and backdrop of the query."""
+    """Held-out works among the training works, by space (``plane``, ``features``) and by backdrop of the query.
+
+    ``keep``, ``white`` ...: among training photographs as served, the harder question for a masked query. ``white both`` ...:
+    among training photographs masked likewise, as when the background is always masked first.
+    """
+
+    def among(values: dict[str, np.ndarray], query: str, reference: str) -> dict[str, float]:
+        return measures.class_structure(
+            values[reference][train], labels[train], values[query][held], labels[held], k=NEIGHBOURS
+        )
+
     return {
-        space: {
-            backdrop: measures.class_structure(
-                values["keep"][train], labels[train], values[backdrop][held], labels[held], k=NEIGHBOURS
-            )
-            for backdrop in values
-        }
+        space: {name: among(values, name, "keep") for name in values}
+        | {f"{name} both": among(values, name, name) for name in values if name != "keep"}
         for space, values in (("plane", latents), ("features", features))
     }
 
@@ -154,6 +160,7 @@ COLUMNS = {
     "plane, masked": lambda m: f"{m['structure']['plane']['white']['balanced_accuracy']:.3f}",
     "features": lambda m: f"{m['structure']['features']['keep']['balanced_accuracy']:.3f}",
     "features, masked": lambda m: f"{m['structure']['features']['white']['balanced_accuracy']:.3f}",
+    "features, both masked": lambda m: f"{m['structure']['features']['white both']['balanced_accuracy']:.3f}",
     "s": lambda m: f"{m['seconds']:.0f}",
 }
 
