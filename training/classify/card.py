@@ -93,5 +93,5 @@ at which every source of 50 photographs or more is answered with a precision of 
 {answered}
 
 Probabilities are calibrated over these sets together; outdoors they are too sure. Photographs without a sculpture were not in
-the training: how often they are abstained from has not been measured.
+the training: `evaluate --bundle BUNDLE --others FOLDER` tells how many of a folder's are abstained from.
 """

@@ -2,8 +2,10 @@
 
     python -m training.classify.evaluate --run RUN
     python -m training.classify.evaluate --bundle exported_models/classify/0.1.0 --data DATA --out FOLDER
+    python -m training.classify.evaluate --bundle exported_models/classify/0.1.0 --others FOLDER
 
-Writes ``metrics.json``, ``confusion.png``, ``reliability.png`` and ``predictions.png`` into the run (or ``--out``).
+The first two write ``metrics.json``, ``confusion.png``, ``reliability.png``, ``predictions.png`` into the run (or ``--out``);
+``--others`` is a folder without sculpture: how much of it is abstained from?
 """
 
 from __future__ import annotations
@@ -93,6 +95,17 @@ def of_bundle(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
     return metrics
 
 
+def abstained(bundle: Path, folder: Path) -> tuple[int, float]:
+    """How many photographs a folder without sculpture holds, and the share of them that the bundle abstains from."""
+    loaded = models.load(bundle)
+    wanted = loaded.manifest.input
+    pixels, _ = photographs.load(photographs.find(folder), (wanted.height, wanted.width), wanted.resize)
+    if not len(pixels):
+        raise datasets.DataError(f"{folder}: holds no photographs")
+    top = np.concatenate([loaded.run(pixels[at : at + 32])["probabilities"].max(1) for at in range(0, len(pixels), 32)])
+    return len(top), float((top < loaded.manifest.details["abstain_below"]).mean())
+
+
 def _plots(
     out: Path, answers: np.ndarray, accepted: np.ndarray, names: Sequence[str], paths: Sequence[Path], size: int
 ) -> None:
@@ -156,6 +169,7 @@ def main(
     bundle: Annotated[Path | None, typer.Option(help="an exported bundle")] = None,
     data: Annotated[Path | None, typer.Option(help="labelled photographs for --bundle")] = None,
     out: Annotated[Path | None, typer.Option(help="where --bundle writes")] = None,
+    others: Annotated[Path | None, typer.Option(help="photographs without sculpture, for --bundle")] = None,
 ) -> None:
     """Score a run, or a bundle on photographs."""
     try:
@@ -165,8 +179,11 @@ def main(
             typer.echo(report(of_run(run)))
         elif bundle is not None and data is not None and out is not None:
             typer.echo(report(of_bundle(bundle, data, out)))
+        elif bundle is not None and others is not None:
+            count, share = abstained(bundle, others)
+            typer.echo(f"{others}: {share:.1%} of {count} photographs abstained from")
         else:
-            fail("give --run, or --bundle with --data and --out")
+            fail("give --run, or --bundle with --data and --out or with --others")
     except (datasets.DataError, models.BundleError) as error:
         fail(str(error))
 

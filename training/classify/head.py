@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from scipy.optimize import OptimizeResult, minimize
+from scipy.special import logsumexp
 
 from training.classify import scores
 from training.classify.config import Config
@@ -58,33 +59,39 @@ def fit(
     count, repeats, channels = views.shape
     flat = views.reshape(-1, channels)
     mean, scale = flat.mean(0), (flat.std(0) + 1e-3) * np.sqrt(channels) / 8
-    standard = torch.from_numpy((flat - mean) / scale).float()
-    allowed = torch.from_numpy(np.repeat(accepted, repeats, axis=0))
-    sample = torch.from_numpy(np.repeat(balance(accepted, sources, config), repeats) / (count * repeats)).float()
-    weight = torch.zeros(channels, accepted.shape[1], requires_grad=True)
-    bias = torch.zeros(accepted.shape[1], requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=1, history_size=10, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        logits = standard @ weight + bias
-        likely = torch.logsumexp(logits.masked_fill(~allowed, -torch.inf), 1)
-        loss = (sample * (logits.logsumexp(1) - likely)).sum() + config.l2 * weight.square().sum()
-        loss.backward()
-        return loss
-
-    def folded() -> Linear:
-        plain = weight.detach().numpy() / scale[:, None]
-        return Linear(plain.astype(np.float32), (bias.detach().numpy() - mean @ plain).astype(np.float32))
-
+    standard = ((flat - mean) / scale).astype(np.float32)
+    allowed = np.repeat(accepted, repeats, axis=0)
+    sample = np.repeat(balance(accepted, sources, config), repeats) / (count * repeats)
+    shape = (channels, accepted.shape[1])
     history: list[dict[str, float]] = []
-    for epoch in range(config.iterations):
-        row = {"epoch": float(epoch), "train loss": float(optimiser.step(closure).detach())}
+
+    def split(flat_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return flat_weights[: -shape[1]].reshape(shape), flat_weights[-shape[1] :]
+
+    def objective(flat_weights: np.ndarray) -> tuple[float, np.ndarray]:
+        weight, bias = split(flat_weights)
+        logits = standard @ weight.astype(np.float32) + bias
+        likely = np.where(allowed, logits, -np.inf)
+        all_, right = logsumexp(logits, axis=1), logsumexp(likely, axis=1)
+        loss = float(sample @ (all_ - right)) + config.l2 * float(np.square(weight).sum())
+        slope = sample[:, None] * (np.exp(logits - all_[:, None]) - np.exp(likely - right[:, None]))
+        gradient = standard.T @ slope.astype(np.float32) + 2 * config.l2 * weight
+        return loss, np.concatenate([gradient.reshape(-1), slope.sum(0)])
+
+    def folded(flat_weights: np.ndarray) -> Linear:
+        weight, bias = split(flat_weights)
+        plain = weight / scale[:, None]
+        return Linear(plain.astype(np.float32), (bias - mean @ plain).astype(np.float32))
+
+    def log(intermediate_result: OptimizeResult) -> None:
+        row = {"epoch": float(len(history)), "train loss": float(intermediate_result.fun)}
         if watch is not None:
-            logits = folded().logits(watch[0])
+            logits = folded(intermediate_result.x).logits(watch[0])
             row["test loss"] = scores.negative_log_likelihood(logits, watch[1])
             row["test accuracy"] = float(scores.correct(logits, watch[1]).mean())
         history.append(row)
-        if epoch and history[-2]["train loss"] - row["train loss"] < 1e-5:
-            break
-    return folded(), history
+
+    start = np.zeros(shape[0] * shape[1] + shape[1])
+    options = {"maxiter": config.iterations, "ftol": 1e-7, "gtol": 1e-6}
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=log, options=options)
+    return folded(found.x), history

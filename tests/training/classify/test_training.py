@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from services.common import images, models
@@ -43,6 +44,12 @@ def test_drawn_shapes_are_learnt_exported_and_served(run: Path, museum: Path, tm
     assert (answers["probabilities"].argmax(1) == 2).all()
     assert 0 < bundle.manifest.details["abstain_below"] <= 1
     assert b"site-packages" not in (written / models.GRAPH).read_bytes()
+
+    blank = tmp_path / "blank"
+    blank.mkdir()
+    Image.new("RGB", (80, 80), "white").save(blank / "nothing.png")
+    assert evaluate.abstained(written, blank)[0] == 1
+    assert evaluate.abstained(written, museum) == (30, pytest.approx(0, abs=0.2))
 
     again = evaluate.of_bundle(written, museum, tmp_path / "scored")
     assert again["all"]["accuracy"] >= metrics["all"]["accuracy"]
