@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Each in a process of its own: TensorFlow, PyTorch and the renderer's OpenGL each bring an LLVM, and together they crash.
+TRAINING_TESTS := $(sort $(dir $(wildcard tests/training/*/test_*.py)))
 PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 
 # `make image-<service>` for each of these.
@@ -33,7 +35,8 @@ serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stop
 	$(BIN)/python -m services
 
 test: setup-dev lint proto-check  ## Lint, types, and the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/training
+	set -e; for folder in $(TRAINING_TESTS); do $(BIN)/python -m pytest $$folder; done
 
 lint: setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .
