@@ -152,7 +152,8 @@ def _served(name: str) -> Iterator[psutil.Process]:
     process = subprocess.Popen(command, cwd=settings.ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdout
-        if not process.stdout.readline():
+        # BentoML prints lines of its own before the one that says the service is ready.
+        if not any(line.startswith(name.encode()) for line in process.stdout):
             raise SystemExit(f"{name} did not start: run `python -m services {name}` to see why")
         yield psutil.Process(process.pid)
     finally:
