@@ -133,9 +133,37 @@ def embed_latent(root: Path, version: str = "0.0.1", space: str = "tiny-plane") 
         "prior": {"mean": [0, 0], "covariance": [[25, 0], [0, 25]]},
         "groups": ["Chupicuaro", "Colima", "Nayarit"],
         "unlike_above": 0.8,
+        "decoder": {"file": "decoder.onnx", "height": 4, "width": 6},
     }
-    extra = {"reference.npz": reference}
+    extra = {"reference.npz": reference, "decoder.onnx": _decoder(root / "decoder.onnx")}
     return _write(root, "embed_latent", graph, version, embedding_space=space, extra_files=extra, details=details)
+
+
+def _decoder(path: Path) -> Path:
+    """One flat colour, 4 x 6 pixels: red and green are 100 and the latent's two values."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["latent", "stretch"], ["offset"]),
+            helper.make_node("Add", ["offset", "middle"], ["colour"]),
+            helper.make_node("Unsqueeze", ["colour", "axes"], ["pixel"]),
+            helper.make_node("Expand", ["pixel", "size"], ["picture"]),
+            helper.make_node("Cast", ["picture"], ["images"], to=TensorProto.UINT8),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("latent", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 4, 6, 3])],
+        [
+            numpy_helper.from_array(value, name)
+            for name, value in {
+                "stretch": np.array([[1, 0, 0], [0, 1, 0]], np.float32),
+                "middle": np.array([100, 100, 7], np.float32),
+                "axes": np.array([1, 2]),
+                "size": np.array([1, 4, 6, 1]),
+            }.items()
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
 
 
 def remove_background(root: Path, version: str = "0.0.1") -> Path:

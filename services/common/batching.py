@@ -25,24 +25,24 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 @dataclass(slots=True)
 class _Item:
-    pixels: npt.NDArray[np.uint8]
+    values: npt.NDArray[Any]
     answer: asyncio.Future[Tensors]
     queued_at: float = field(default_factory=time.perf_counter)
 
 
 class Batcher:
-    """Runs ``run`` (uint8 [batch, h, w, 3] -> arrays, batch first) on up to ``lanes`` threads at once."""
+    """Runs ``run`` (array [batch, ...] -> arrays, batch first) on up to ``lanes`` threads at once."""
 
-    def __init__(self, run: Callable[[npt.NDArray[np.uint8]], Tensors], *, lanes: int, max_batch: int) -> None:
+    def __init__(self, run: Callable[[npt.NDArray[Any]], Tensors], *, lanes: int, max_batch: int) -> None:
         self._run, self._lanes, self._max_batch = run, lanes, max_batch
         self._queue: deque[_Item] = deque()
         self._wake = asyncio.Semaphore(0)
         self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="model")
         self._tasks = [asyncio.create_task(self._work()) for _ in range(lanes)]
 
-    async def submit(self, pixels: npt.NDArray[np.uint8]) -> Tensors:
-        """uint8 [h, w, 3] -> the graph's outputs for this item, without the batch axis."""
-        item = _Item(pixels, asyncio.get_running_loop().create_future())
+    async def submit(self, values: npt.NDArray[Any]) -> Tensors:
+        """An array without the batch axis, such as uint8 [h, w, 3] -> the graph's outputs for it, likewise."""
+        item = _Item(values, asyncio.get_running_loop().create_future())
         self._queue.append(item)
         telemetry.QUEUE_LENGTH.inc()
         self._wake.release()
@@ -74,7 +74,7 @@ class Batcher:
                 telemetry.QUEUE_SECONDS.observe(started - item.queued_at)
             telemetry.BATCH_SIZE.observe(len(batch))
             try:
-                outputs = await loop.run_in_executor(self._threads, self._run, np.stack([item.pixels for item in batch]))
+                outputs = await loop.run_in_executor(self._threads, self._run, np.stack([item.values for item in batch]))
             except asyncio.CancelledError:
                 self._refuse(batch)
                 raise

@@ -105,12 +105,29 @@ async def respond(
     render: Callable[[Any], Response] | None = None,
 ) -> Response:
     """The whole of an image endpoint: read, parse, answer; ``message`` makes the proto, ``render`` the answer if not JSON."""
-    call = telemetry.current()
-    try:
+
+    async def answer() -> Response:
         async with runtime.slot():
             data, values = await read_photograph(request, runtime.settings)
-            parameters = runtime.parse(values)
-            return (render or as_json)(message(await runtime.answer(data, parameters)))
+            return (render or as_json)(message(await runtime.answer(data, runtime.parse(values))))
+
+    return await guarded(answer())
+
+
+def endpoint(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """``answer`` as a route of :func:`pages` takes it, its errors made problems."""
+
+    async def respond_to(request: Request) -> Response:
+        return await guarded(answer(request))
+
+    return respond_to
+
+
+async def guarded(answer: Awaitable[Response]) -> Response:
+    """The answer, or the problem it ended in; a bug's own words go to the log alone."""
+    call = telemetry.current()
+    try:
+        return await answer
     except errors.MaquetteError as error:
         call.code = error.code
         return problem(error.code, error.detail, call.request_id)
@@ -256,20 +273,20 @@ def authorise(headers: Mapping[str, str], settings: Settings) -> None:
         raise errors.Unauthenticated("Send the API key as x-api-key, or as authorization: Bearer.")
 
 
-def pages(runtime: Runtime[Any, Any, Any], document: Mapping[str, Any], gets: Mapping[str, Callable[[], Message]]) -> Starlette:
-    """What is not a BentoML endpoint: metrics, the OpenAPI document, and the GET questions (path -> its answer)."""
+def pages(
+    runtime: Runtime[Any, Any, Any],
+    document: Mapping[str, Any],
+    gets: Mapping[str, Callable[[], Message]],
+    posts: Mapping[str, Callable[[Request], Awaitable[Response]]] | None = None,
+) -> Starlette:
+    """What is not a BentoML endpoint: metrics, the OpenAPI document, the GET questions (path -> its answer), other POSTs."""
 
     def page(answer: Callable[[], Message]) -> Callable[[Request], Awaitable[Response]]:
-        async def respond_to_get(request: Request) -> Response:
-            call = telemetry.current()
-            try:
-                runtime.require_ready()
-                return as_json(answer())
-            except errors.MaquetteError as error:
-                call.code = error.code
-                return problem(error.code, error.detail, call.request_id)
+        async def ready(_: Request) -> Response:
+            runtime.require_ready()
+            return as_json(answer())
 
-        return respond_to_get
+        return endpoint(ready)
 
     async def metrics(_: Request) -> Response:
         body, media_type = telemetry.exposition()
@@ -282,6 +299,7 @@ def pages(runtime: Runtime[Any, Any, Any], document: Mapping[str, Any], gets: Ma
         return HTMLResponse(_INDEX.format(service=runtime.service))
 
     routes = [Route(path, page(answer), methods=["GET"]) for path, answer in gets.items()]
+    routes += [Route(path, endpoint(answer), methods=["POST"]) for path, answer in (posts or {}).items()]
     return Starlette(routes=[*routes, Route("/", index), Route("/metrics", metrics), Route("/docs.json", openapi)])
 
 

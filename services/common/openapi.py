@@ -100,6 +100,15 @@ def _post(answer: dict[str, Any], parameters: type[BaseModel]) -> dict[str, Any]
     }
 
 
+def message_post(request: str, answer: str, *, pictures: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A POST that takes the message ``request`` as JSON and answers ``answer``, or one of the media types ``pictures``."""
+    content = _content(answer)
+    content["content"] |= {picture: {"schema": {"type": "string", "format": "binary"}} for picture in pictures}
+    codes = [code for code in errors.TABLE if not code.startswith("IMAGE_")]
+    body = {"required": True, "content": _content(request)["content"]}
+    return {"requestBody": body, "responses": {"200": content, **_failures(*codes)}}
+
+
 def _in_place(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """A parameter's schema without its reference to the model's own definitions, which leads nowhere in this document."""
     target = definitions.get(own.get("$ref", "").rpartition("/")[2], {})

@@ -25,6 +25,7 @@ Parameters = TypeVar("Parameters", bound=BaseModel)
 Answer = TypeVar("Answer")
 P = TypeVar("P", bound="Predictor[Any, Any]")
 T = TypeVar("T")
+B = TypeVar("B", bound=BaseModel)
 
 
 class Predictor(Protocol[Parameters_contra, Answer_co]):
@@ -138,17 +139,8 @@ class Runtime(Generic[Parameters, Answer, P]):
         return self._predictor
 
     def parse(self, values: Mapping[str, Any]) -> Parameters:
-        """Values from either transport -> the service's parameters. Raises ``ParameterInvalid`` naming the first wrong one."""
-        try:
-            return self._parameters.model_validate(values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = ".".join(str(part) for part in first["loc"]) or "parameters"
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(self._parameters.model_fields) or "none"
-                raise errors.ParameterInvalid(f"There is no parameter `{name}`; known are: {known}.") from None
-            message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None
+        """Values from either transport -> the service's parameters; raises as :func:`parse` does."""
+        return parse(self._parameters, values)
 
     @asynccontextmanager
     async def slot(self, *, wait: bool = False) -> AsyncIterator[None]:
@@ -185,7 +177,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             async with self._pixels.hold(pixels, wait=wait):
                 telemetry.PIXELS_IN_FLIGHT.inc(pixels)
                 try:
-                    photograph, prepared = await self.in_thread(self._prepare, bundle, data, shrink_to)
+                    photograph, prepared = await self.in_thread(self._decode, data, shrink_to, parameters)
                     outputs = await self._batcher.submit(prepared)
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
                 finally:
@@ -205,9 +197,12 @@ class Runtime(Generic[Parameters, Answer, P]):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, functools.partial(function, *arguments, **named))
 
-    def _prepare(self, bundle: models.Bundle, data: bytes, shrink_to: int | None) -> tuple[images.Decoded, images.RGB]:
-        photograph = images.decode(data, self.settings.limits, images.Frame.DISPLAY, shrink_to=shrink_to)
-        return photograph, bundle.prepare(photograph.pixels)
+    def prepare(self, photograph: images.Decoded, parameters: Parameters) -> tuple[images.Decoded, images.RGB]:
+        """A photograph -> itself and what the model sees of it. Runs on a thread; a service may do more than resize."""
+        return photograph, self.bundle.prepare(photograph.pixels)
+
+    def _decode(self, data: bytes, shrink_to: int | None, parameters: Parameters) -> tuple[images.Decoded, images.RGB]:
+        return self.prepare(images.decode(data, self.settings.limits, images.Frame.DISPLAY, shrink_to=shrink_to), parameters)
 
     def _load(self) -> tuple[models.Bundle, P]:
         settings = self.settings
@@ -217,3 +212,17 @@ class Runtime(Generic[Parameters, Answer, P]):
         if bundle.manifest.service != self.service:
             raise models.BundleError(f"{path}: is a bundle of {bundle.manifest.service}, not of {self.service}")
         return bundle, self._make_predictor(bundle)
+
+
+def parse(kind: type[B], values: Mapping[str, Any]) -> B:
+    """Values from either transport -> ``kind``. Raises ``ParameterInvalid`` naming the first wrong one."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "parameters"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(kind.model_fields) or "none"
+            raise errors.ParameterInvalid(f"There is no parameter `{name}`; known are: {known}.") from None
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None

@@ -11,21 +11,33 @@ from starlette.responses import Response
 from protos.maquette.embed_latent.v1.embed_latent_pb2_grpc import add_EmbedLatentServiceServicer_to_server
 from services.common import http, openapi, settings
 from services.common.lifecycle import Lifecycle
-from services.embed_latent.predictor import Parameters, Predictor
-from services.embed_latent.servicer import SERVICE, EmbedRuntime, Servicer, message, model, space
+from services.embed_latent import batch, walk
+from services.embed_latent.predictor import Parameters
+from services.embed_latent.runtime import EmbedRuntime
+from services.embed_latent.servicer import SERVICE, Servicer, message, model, space
 
 NAME, PATH = "embed_latent", "/v1/embed-latent"
 SETTINGS = settings.load_or_exit()
-RUNTIME = EmbedRuntime(NAME, SETTINGS, Parameters, Predictor)
+RUNTIME = EmbedRuntime(NAME, SETTINGS)
 DOCUMENT = openapi.document(
     NAME,
     posts={PATH: ("EmbedResponse", Parameters)},
     gets={"/v1/space": "GetSpaceResponse", "/v1/model": "GetModelResponse"},
 )
+DOCUMENT["paths"] |= {
+    walk.PATH: {"post": openapi.message_post("DecodeRequest", "DecodeResponse", pictures=(walk.PNG,))},
+    batch.PATH: {"post": batch.OPERATION},
+}
+PAGES = http.pages(
+    RUNTIME,
+    DOCUMENT,
+    {"/v1/space": partial(space, RUNTIME), "/v1/model": partial(model, RUNTIME)},
+    {walk.PATH: partial(walk.respond, RUNTIME), batch.PATH: partial(batch.respond, RUNTIME)},
+)
 
 
 @bentoml.service(**http.configuration(NAME, SETTINGS))
-@bentoml.asgi_app(http.pages(RUNTIME, DOCUMENT, {"/v1/space": partial(space, RUNTIME), "/v1/model": partial(model, RUNTIME)}))
+@bentoml.asgi_app(PAGES)
 class EmbedLatent:
     """Where does a figurine lie in the latent plane?"""
 
@@ -53,5 +65,11 @@ EmbedLatent.add_asgi_middleware(
     http.Gateway,
     service=NAME,
     settings=SETTINGS,
-    methods={PATH: "Embed", "/v1/space": "GetSpace", "/v1/model": "GetModel"},
+    methods={
+        PATH: "Embed",
+        walk.PATH: "Decode",
+        batch.PATH: "Embeddings",
+        "/v1/space": "GetSpace",
+        "/v1/model": "GetModel",
+    },
 )

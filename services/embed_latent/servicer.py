@@ -10,11 +10,11 @@ import numpy as np
 from protos.maquette.embed_latent.v1 import embed_latent_pb2 as pb
 from protos.maquette.embed_latent.v1 import embed_latent_pb2_grpc
 from services.common import grpc_server, model_info, telemetry
-from services.common.runtime import Runtime
-from services.embed_latent.predictor import Embedding, Parameters, Predictor
+from services.embed_latent import decoder
+from services.embed_latent.predictor import Embedding
+from services.embed_latent.runtime import EmbedRuntime
 
 SERVICE = pb.DESCRIPTOR.services_by_name["EmbedLatentService"]
-EmbedRuntime = Runtime[Parameters, Embedding, Predictor]
 
 
 class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
@@ -32,6 +32,13 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
     ) -> AsyncIterator[pb.EmbedStreamResponse]:
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.EmbedStreamResponse)
 
+    async def Decode(self, request: pb.DecodeRequest, context: Any) -> pb.DecodeResponse:
+        # No more than it takes to see that there are too many: a message holds twenty million.
+        most = decoder.MOST_POINTS * len(self._runtime.predictor.prior.mean) + 1
+        values = {"latent": request.latent[:most], **grpc_server.chosen(request, "embedding_space")}
+        async with self._runtime.slot():
+            return drawing(self._runtime, await self._runtime.decode(values))
+
     async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.GetSpaceResponse:
         return space(self._runtime)
 
@@ -42,7 +49,7 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
         return await self._answer(request, wait=True)
 
     async def _answer(self, request: pb.EmbedRequest, *, wait: bool = False) -> pb.EmbedResponse:
-        parameters = self._runtime.parse(grpc_server.chosen(request, "features"))
+        parameters = self._runtime.parse(grpc_server.chosen(request, "features", "mask"))
         return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
 
 
@@ -60,6 +67,18 @@ def message(runtime: EmbedRuntime, answer: Embedding) -> pb.EmbedResponse:
     )
 
 
+def drawing(runtime: EmbedRuntime, answer: decoder.Drawing) -> pb.DecodeResponse:
+    """The pictures with the model's version and the request's id."""
+    return pb.DecodeResponse(
+        images=answer.images,
+        width=answer.width,
+        height=answer.height,
+        embedding_space=runtime.predictor.space,
+        model_version=runtime.bundle.manifest.version,
+        request_id=telemetry.current().request_id,
+    )
+
+
 def space(runtime: EmbedRuntime) -> pb.GetSpaceResponse:
     """The latent space: prior, groups and reference points."""
     predictor = runtime.predictor
@@ -73,6 +92,7 @@ def space(runtime: EmbedRuntime) -> pb.GetSpaceResponse:
         groups=predictor.groups,
         points=[pb.ReferencePoint(id=point.id, group=point.group, latent=point.latent) for point in predictor.points],
         model_version=runtime.bundle.manifest.version,
+        farthest_decoded=decoder.FARTHEST,
     )
 
 

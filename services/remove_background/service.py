@@ -8,7 +8,6 @@ from functools import partial
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.remove_background_pb2_grpc import add_RemoveBackgroundServiceServicer_to_server
@@ -28,8 +27,7 @@ DOCUMENT = openapi.document(
     pictures=("image/png",),
 )
 DOCUMENT["paths"][archive.PATH] = {"post": archive.OPERATION}
-PAGES = http.pages(RUNTIME, DOCUMENT, {"/v1/model": partial(model, RUNTIME)})
-PAGES.routes.append(Route(archive.PATH, partial(archive.respond, RUNTIME), methods=["POST"]))
+PAGES = http.pages(RUNTIME, DOCUMENT, {"/v1/model": partial(model, RUNTIME)}, {archive.PATH: partial(archive.respond, RUNTIME)})
 
 
 @bentoml.service(**http.configuration(NAME, SETTINGS))

@@ -40,7 +40,7 @@ WRONG = {
     "LOG_FORMAT": "xml",
 }
 # A folder or version that is not there may yet be mounted; NOT_READY and the log tell. A key may be any text.
-ANY_VALUE = {"MODELS", "MODEL_VERSION", "API_KEY"}
+ANY_VALUE = {"MODELS", "MODEL_VERSION", "MASK_MODEL", "API_KEY"}
 
 
 def test_every_variable_is_tried() -> None:

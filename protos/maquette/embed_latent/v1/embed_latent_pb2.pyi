@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("image", "features")
+    __slots__ = ("image", "features", "mask")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     features: bool
-    def __init__(self, image: _Optional[bytes] = ..., features: _Optional[bool] = ...) -> None: ...
+    mask: bool
+    def __init__(self, image: _Optional[bytes] = ..., features: _Optional[bool] = ..., mask: _Optional[bool] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("latent", "features", "embedding_space", "prior_distance", "unlike_training", "model_version", "request_id", "notes")
@@ -35,6 +37,30 @@ class EmbedResponse(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, latent: _Optional[_Iterable[float]] = ..., features: _Optional[_Iterable[float]] = ..., embedding_space: _Optional[str] = ..., prior_distance: _Optional[float] = ..., unlike_training: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class DecodeRequest(_message.Message):
+    __slots__ = ("latent", "embedding_space")
+    LATENT_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_SPACE_FIELD_NUMBER: _ClassVar[int]
+    latent: _containers.RepeatedScalarFieldContainer[float]
+    embedding_space: str
+    def __init__(self, latent: _Optional[_Iterable[float]] = ..., embedding_space: _Optional[str] = ...) -> None: ...
+
+class DecodeResponse(_message.Message):
+    __slots__ = ("images", "width", "height", "embedding_space", "model_version", "request_id")
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_SPACE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    images: _containers.RepeatedScalarFieldContainer[bytes]
+    width: int
+    height: int
+    embedding_space: str
+    model_version: str
+    request_id: str
+    def __init__(self, images: _Optional[_Iterable[bytes]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., embedding_space: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
 class GetSpaceRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -50,7 +76,7 @@ class ReferencePoint(_message.Message):
     def __init__(self, id: _Optional[str] = ..., group: _Optional[str] = ..., latent: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GetSpaceResponse(_message.Message):
-    __slots__ = ("embedding_space", "dimensions", "prior_mean", "prior_standard_deviation", "feature_dimensions", "groups", "points", "model_version")
+    __slots__ = ("embedding_space", "dimensions", "prior_mean", "prior_standard_deviation", "feature_dimensions", "groups", "points", "model_version", "farthest_decoded")
     EMBEDDING_SPACE_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     PRIOR_MEAN_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +85,7 @@ class GetSpaceResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FARTHEST_DECODED_FIELD_NUMBER: _ClassVar[int]
     embedding_space: str
     dimensions: int
     prior_mean: _containers.RepeatedScalarFieldContainer[float]
@@ -67,7 +94,8 @@ class GetSpaceResponse(_message.Message):
     groups: _containers.RepeatedScalarFieldContainer[str]
     points: _containers.RepeatedCompositeFieldContainer[ReferencePoint]
     model_version: str
-    def __init__(self, embedding_space: _Optional[str] = ..., dimensions: _Optional[int] = ..., prior_mean: _Optional[_Iterable[float]] = ..., prior_standard_deviation: _Optional[_Iterable[float]] = ..., feature_dimensions: _Optional[int] = ..., groups: _Optional[_Iterable[str]] = ..., points: _Optional[_Iterable[_Union[ReferencePoint, _Mapping]]] = ..., model_version: _Optional[str] = ...) -> None: ...
+    farthest_decoded: float
+    def __init__(self, embedding_space: _Optional[str] = ..., dimensions: _Optional[int] = ..., prior_mean: _Optional[_Iterable[float]] = ..., prior_standard_deviation: _Optional[_Iterable[float]] = ..., feature_dimensions: _Optional[int] = ..., groups: _Optional[_Iterable[str]] = ..., points: _Optional[_Iterable[_Union[ReferencePoint, _Mapping]]] = ..., model_version: _Optional[str] = ..., farthest_decoded: _Optional[float] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

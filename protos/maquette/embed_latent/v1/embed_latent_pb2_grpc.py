@@ -45,6 +45,11 @@ class EmbedLatentServiceStub:
                 request_serializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.EmbedStreamRequest.SerializeToString,
                 response_deserializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.EmbedStreamResponse.FromString,
                 _registered_method=True)
+        self.Decode = channel.unary_unary(
+                '/maquette.embed_latent.v1.EmbedLatentService/Decode',
+                request_serializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.DecodeRequest.SerializeToString,
+                response_deserializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.DecodeResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/maquette.embed_latent.v1.EmbedLatentService/GetModel',
                 request_serializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.GetModelRequest.SerializeToString,
@@ -70,6 +75,13 @@ class EmbedLatentServiceServicer:
 
     def EmbedStream(self, request_iterator, context):
         """Embed for many photographs: answered in order, with back-pressure; a bad photograph is one item's error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Decode(self, request, context):
+        """Latent points back into pictures: walk the plane.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +113,11 @@ def add_EmbedLatentServiceServicer_to_server(servicer, server):
                     servicer.EmbedStream,
                     request_deserializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.EmbedStreamRequest.FromString,
                     response_serializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.EmbedStreamResponse.SerializeToString,
+            ),
+            'Decode': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decode,
+                    request_deserializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.DecodeRequest.FromString,
+                    response_serializer=protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.DecodeResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -168,6 +185,33 @@ class EmbedLatentService:
             '/maquette.embed_latent.v1.EmbedLatentService/EmbedStream',
             protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.EmbedStreamRequest.SerializeToString,
             protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.EmbedStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/maquette.embed_latent.v1.EmbedLatentService/Decode',
+            protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.DecodeRequest.SerializeToString,
+            protos_dot_maquette_dot_embed__latent_dot_v1_dot_embed__latent__pb2.DecodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

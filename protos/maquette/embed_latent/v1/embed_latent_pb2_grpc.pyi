@@ -37,6 +37,8 @@ class EmbedLatentServiceStub:
     """The latent point of one photograph."""
     EmbedStream: _grpc.StreamStreamMultiCallable[_embed_latent_pb2.EmbedStreamRequest, _embed_latent_pb2.EmbedStreamResponse]
     """Embed for many photographs: answered in order, with back-pressure; a bad photograph is one item's error."""
+    Decode: _grpc.UnaryUnaryMultiCallable[_embed_latent_pb2.DecodeRequest, _embed_latent_pb2.DecodeResponse]
+    """Latent points back into pictures: walk the plane."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_embed_latent_pb2.GetModelRequest, _embed_latent_pb2.GetModelResponse]
     """The model behind the answers."""
     GetSpace: _grpc.UnaryUnaryMultiCallable[_embed_latent_pb2.GetSpaceRequest, _embed_latent_pb2.GetSpaceResponse]
@@ -51,6 +53,8 @@ class EmbedLatentServiceAsyncStub(EmbedLatentServiceStub):
     """The latent point of one photograph."""
     EmbedStream: _aio.StreamStreamMultiCallable[_embed_latent_pb2.EmbedStreamRequest, _embed_latent_pb2.EmbedStreamResponse]  # type: ignore[assignment]
     """Embed for many photographs: answered in order, with back-pressure; a bad photograph is one item's error."""
+    Decode: _aio.UnaryUnaryMultiCallable[_embed_latent_pb2.DecodeRequest, _embed_latent_pb2.DecodeResponse]  # type: ignore[assignment]
+    """Latent points back into pictures: walk the plane."""
     GetModel: _aio.UnaryUnaryMultiCallable[_embed_latent_pb2.GetModelRequest, _embed_latent_pb2.GetModelResponse]  # type: ignore[assignment]
     """The model behind the answers."""
     GetSpace: _aio.UnaryUnaryMultiCallable[_embed_latent_pb2.GetSpaceRequest, _embed_latent_pb2.GetSpaceResponse]  # type: ignore[assignment]
@@ -74,6 +78,14 @@ class EmbedLatentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_embed_latent_pb2.EmbedStreamResponse], _abc.AsyncIterator[_embed_latent_pb2.EmbedStreamResponse]]:
         """Embed for many photographs: answered in order, with back-pressure; a bad photograph is one item's error."""
+
+    @_abc_1.abstractmethod
+    def Decode(
+        self,
+        request: _embed_latent_pb2.DecodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embed_latent_pb2.DecodeResponse, _abc.Awaitable[_embed_latent_pb2.DecodeResponse]]:
+        """Latent points back into pictures: walk the plane."""
 
     @_abc_1.abstractmethod
     def GetModel(

@@ -1,0 +1,51 @@
+"""``POST /v1/decode``: points of the plane as JSON, their pictures as PNG."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.common import errors, http
+from services.embed_latent.decoder import Drawing
+from services.embed_latent.runtime import EmbedRuntime
+from services.embed_latent.servicer import drawing
+
+PATH = "/v1/decode"
+PNG = "image/png"
+# Sixty-four points of many dimensions, written out at length, are less.
+_MOST_BYTES = 64 * 1024
+
+
+async def respond(runtime: EmbedRuntime, request: Request) -> Response:
+    """One point: the picture itself, with the rest of the answer in ``X-Maquette-Answer``; several, or where ``Accept`` asks
+    for JSON: JSON with base64. Raises any of the domain errors.
+    """
+    async with runtime.slot():
+        answer = await runtime.decode(await _values(request))
+        return _render(runtime, answer, "application/json" in request.headers.get("accept", ""))
+
+
+async def _values(request: Request) -> dict[str, object]:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MOST_BYTES:
+            raise errors.ParameterInvalid(f"The body is too long for points; send at most {_MOST_BYTES // 1024} KiB of JSON.")
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise errors.ParameterInvalid('Send a JSON object, such as {"latent": [1.5, -2]}.')
+    return values
+
+
+def _render(runtime: EmbedRuntime, answer: Drawing, as_json: bool) -> Response:
+    message = drawing(runtime, answer)
+    if as_json or len(answer.images) > 1:
+        return http.as_json(message)
+    message.ClearField("images")
+    rest = {name: value for name, value in http.as_dict(message).items() if name != "images"}
+    return Response(answer.images[0], media_type=PNG, headers={"X-Maquette-Answer": json.dumps(rest)})
