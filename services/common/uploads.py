@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
@@ -81,7 +81,7 @@ class _Held(StreamingResponse):
 
 async def in_order(
     items: Sequence[Item], answer: Callable[[Item], Awaitable[Outcome]], window: int
-) -> AsyncIterator[tuple[Item, Outcome | errors.MaquetteError]]:
+) -> AsyncGenerator[tuple[Item, Outcome | errors.MaquetteError], None]:
     """Each item with its answer or its error, in order, at most ``window`` at work."""
 
     async def outcome(item: Item) -> Outcome | errors.MaquetteError:

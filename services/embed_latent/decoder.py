@@ -46,7 +46,7 @@ class Prior(BaseModel):
         """float [n, dimensions] -> Mahalanobis distances from the centre, float64 [n], in standard deviations."""
         offset = points.astype(np.float64) - np.asarray(self.mean)
         precision = np.linalg.inv(np.asarray(self.covariance))
-        return np.sqrt(np.einsum("ni,ij,nj->n", offset, precision, offset))
+        return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", offset, precision, offset)), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
