@@ -39,6 +39,8 @@ class Config:
     weight_decay: float = 1e-5
     # Average of the weights over about 1 / (1 - ema) steps (Polyak): less noise than any single step's; 0 turns it off.
     ema: float = 0.995
+    # Layers up to this one keep the weights they begin with ("": none do): early layers cost most and change least.
+    frozen_to: str = ""
     batch: int = 16
     epochs: int = 40
     steps: int = 125

@@ -49,7 +49,15 @@ def load(path: Path, steps: int) -> tuple[models.Bundle, Config, list[np.ndarray
         weights = [variable.numpy() for variable in stored.weights]
     except (OSError, KeyError, AttributeError, ValueError) as error:
         raise DataError(f"{path}: holds no SavedModel of training.remove_background.export ({error})") from error
-    settings = {"batch": BATCH, "steps": steps, "warmup": WARMUP, "ema": EMA, "epochs": 1, "augment": True}
+    settings = {
+        "batch": BATCH,
+        "steps": steps,
+        "warmup": WARMUP,
+        "ema": EMA,
+        "epochs": 1,
+        "augment": True,
+        "frozen_to": FROZEN_TO,
+    }
     mixture = (("pairs", 1.0),)
     return (
         opened,
@@ -68,7 +76,7 @@ def split(every: Source) -> tuple[Source, Source]:
 
 def tune(config: Config, weights: list[np.ndarray], seen: data.Data, seed: int) -> tuple[keras.Model, float, float]:
     """Train; returns the network with the averaged weights, and Dice of what was set aside before and after."""
-    trainer = Trainer(config, config.steps, frozen_to=FROZEN_TO)
+    trainer = Trainer(config, config.steps)
     trainer.model.set_weights(weights)
     trainer.average = trainer.weights()
     network = model.build(config)

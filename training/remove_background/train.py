@@ -37,12 +37,14 @@ SCORED = 96
 class Trainer:
     """The network, its optimizer, and the running average of the weights; all of it goes into a checkpoint."""
 
-    def __init__(self, config: Config, total_steps: int, frozen_to: str | None = None) -> None:
+    def __init__(self, config: Config, total_steps: int) -> None:
         self.config = config
         self.model = model.build(config)
-        if frozen_to:
+        if config.frozen_to:
             names = [layer.name for layer in self.model.layers]
-            for layer in self.model.layers[: names.index(frozen_to) + 1]:
+            if config.frozen_to not in names:
+                raise ValueError(f"the network has no layer {config.frozen_to!r}")
+            for layer in self.model.layers[: names.index(config.frozen_to) + 1]:
                 layer.trainable = False
         # Half a cosine down to a hundredth, after a linear start (Loshchilov & Hutter 2017).
         rate: Any = config.learning_rate
@@ -176,6 +178,7 @@ def main(
     steps: Annotated[int | None, typer.Option(min=1, help="batches in an epoch")] = None,
     batch: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0)] = None,
+    frozen_to: Annotated[str | None, typer.Option(help="layers up to this one keep their weights, e.g. block2_add")] = None,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     cache: Annotated[Path | None, typer.Option(help="decoded pictures are kept here")] = None,
     seed: int = 0,
@@ -183,7 +186,14 @@ def main(
     """Train; see the module's docstring."""
     if config not in CONFIGURATIONS:
         fail(f"--config is {config!r}; choose one of {', '.join(CONFIGURATIONS)}")
-    given = {"size": size, "epochs": epochs, "steps": steps, "batch": batch, "learning_rate": learning_rate}
+    given = {
+        "size": size,
+        "epochs": epochs,
+        "steps": steps,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "frozen_to": frozen_to,
+    }
     settings = replace(CONFIGURATIONS[config], **{key: value for key, value in given.items() if value is not None})
     set_threads(threads)
     folders = data_.Folders(renders, photographs, tuple(pairs or ()), cutouts, backgrounds, tuple(never or ()))
