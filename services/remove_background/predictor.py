@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from enum import StrEnum
 
-import cv2
+import mahotas
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -112,18 +112,19 @@ def full_size_mask(probability: npt.NDArray[np.float32], size: tuple[int, int], 
     """
     height, width = size
     # 8 bits resolve the threshold to 1/255, and cost a quarter of float's memory at 50 MP.
-    grey = np.rint(probability * 255).astype(np.uint8)
-    large = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
+    grey = Image.fromarray(np.rint(probability * 255).astype(np.uint8))
     # At least 1: below a threshold of 1/510, certain background would otherwise be object.
     least = max(1, round(threshold * 255))
-    return np.asarray(cv2.threshold(large, least - 1, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    cut = [0] * least + [255] * (256 - least)
+    return np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR).point(cut))
 
 
 def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float) -> Report:
     """What the mask is like; components and uncertainty are measured at the model's size, where the mask was decided."""
-    small = (probability >= threshold).astype(np.uint8)
-    sizes = cv2.connectedComponentsWithStats(small)[2][1:, cv2.CC_STAT_AREA]
-    near = cv2.dilate(small, np.ones((5, 5), np.uint8)).astype(bool)
+    small = probability >= threshold
+    # Pixels that touch by a corner belong together.
+    sizes = mahotas.labeled.labeled_size(mahotas.label(small, np.ones((3, 3), bool))[0])[1:]
+    near = mahotas.dilate(small, np.ones((5, 5), bool))
     doubt = 4 * probability * (1 - probability)
     return Report(
         width=mask.shape[1],
