@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maquette import bulk, linked_data, mask_command, records
+from maquette import bulk, linked_data, mask_command, masks, records
 from maquette.client import IN_FLIGHT, PATIENCE
 from maquette.contract import Service
 from maquette.errors import MaquetteError, make
@@ -57,6 +57,10 @@ def classify(
         typer.Option("--format", show_default=False, help="Default: table on a terminal, else by the file's suffix or jsonl."),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Short for --format csv.")] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder for pictures of what speaks for each type: IMG.jpg.png."),
+    ] = None,
     output: Output = None,
     in_flight: InFlight = IN_FLIGHT,
 ) -> None:
@@ -71,7 +75,9 @@ def classify(
         if top_k and top_k > len(model.labels):
             raise make("PARAMETER_INVALID", f"--top-k takes 1 to {len(model.labels)}: the model has no more types.")
         found = found_in(paths)
-        answers = client.classify_many(_paths(found), top_k, in_flight=in_flight)
+        answers = client.classify_many(_paths(found), top_k, explain=explain is not None, in_flight=in_flight)
+        if explain:
+            answers = masks.explained(found, answers, explain)
         _report(found, answers, model.version, records.CLASSIFY, plain, output, "classify", document)
 
 

@@ -79,15 +79,23 @@ class Client:
                 channel.close()
             self._channels.clear()
 
-    def classify(self, image: Image, top_k: int | None = None) -> ClassifyResponse:
-        """The ``top_k`` types (by default 3) of the sculpture in one photograph, most probable first."""
-        return self._one(Service.CLASSIFY, image, top_k=top_k)  # type: ignore[no-any-return]
+    def classify(self, image: Image, top_k: int | None = None, *, explain: bool | None = None) -> ClassifyResponse:
+        """The ``top_k`` types (by default 3) of the sculpture in one photograph, most probable first.
+
+        With ``explain``, also ``explanation``: a PNG of the photograph with heat over what speaks for the first of them.
+        """
+        return self._one(Service.CLASSIFY, image, top_k=top_k, explain=explain)  # type: ignore[no-any-return]
 
     def classify_many(
-        self, images: Iterable[Image], top_k: int | None = None, *, in_flight: int = IN_FLIGHT
+        self,
+        images: Iterable[Image],
+        top_k: int | None = None,
+        *,
+        explain: bool | None = None,
+        in_flight: int = IN_FLIGHT,
     ) -> Iterator[Answer[ClassifyResponse]]:
         """:meth:`classify` for any number of images, lazily and in order, ``in_flight`` of them under way at a time."""
-        return self._many(Service.CLASSIFY, images, in_flight, top_k=top_k)
+        return self._many(Service.CLASSIFY, images, in_flight, top_k=top_k, explain=explain)
 
     def assign(self, image: Image, neighbours: int | None = None) -> AssignResponse:
         """The soft assignment of one painting to the clusters, with its ``neighbours`` (by default 5) nearest works."""

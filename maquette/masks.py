@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from maquette.errors import MaquetteError, ParameterInvalid
 from maquette.naming import OutputKind, Tool
 from maquette.photographs import Photograph
 from maquette.records import Record
+from maquette.stream import Answer
+from protos.maquette.classify.v1.classify_pb2 import ClassifyResponse
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,29 @@ def job(photograph: Photograph, target: Path, settings: Settings) -> Job:
 def write(target: Path, image: bytes, record: Record, settings: Settings) -> Record:
     """Write the PNG with its origin and return the record that goes with it. Raises :class:`FileFailed`."""
     facts = {name: value for name, value in record.items() if name != "file"} | {"settings": asdict(settings)}
-    pieces = png.parts(image, facts)
+    _write(target, png.parts(image, facts))
+    return record | {"output": str(target), "skipped": False}
+
+
+def explained(
+    found: Sequence[Photograph], answers: Iterable[Answer[ClassifyResponse]], folder: Path
+) -> Iterator[Answer[ClassifyResponse]]:
+    """Write the explanation in each answer to ``folder``, named as masks are, and hand the answers on.
+
+    Raises :class:`ParameterInvalid` before the first answer where a photograph has no name of its own, :class:`FileFailed`.
+    """
+    named = targets(found, folder, OutputKind.MASK, None)
+    for target in named:
+        if isinstance(target, ParameterInvalid):
+            raise target
+    for answer in answers:
+        target = named[answer.index]
+        if answer.response is not None and isinstance(target, Path):
+            _write(target, [answer.response.explanation])
+        yield answer
+
+
+def _write(target: Path, pieces: Iterable[bytes]) -> None:
     part = output.partial_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +144,6 @@ def write(target: Path, image: bytes, record: Record, settings: Settings) -> Rec
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise output.unwritable(target, error) from error
-    return record | {"output": str(target), "skipped": False}
 
 
 def _is_ours(path: Path) -> bool:

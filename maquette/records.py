@@ -53,7 +53,7 @@ def record_of(photograph: Photograph, answer: Answer[Any], model_version: str) -
         error = {"code": answer.error.code, "detail": answer.error.detail}
         return start | {"model_version": model_version, "request_id": answer.error.request_id, "error": error}
     fields = as_dict(answer.result())
-    return start | {name: value for name, value in fields.items() if name not in ("mask", "cutout")}
+    return start | {name: value for name, value in fields.items() if name not in ("mask", "cutout", "explanation")}
 
 
 def as_dict(message: Any) -> Record:

@@ -66,16 +66,18 @@ def _write(root: Path, service: str, graph: Path, version: str, **facts: Any) ->
 
 
 def classify(root: Path, version: str = "0.0.1", labels: tuple[str, ...] = ("red", "green", "blue")) -> Path:
-    """Probabilities from the mean colour."""
+    """Probabilities from the mean colour; each pixel's share of them as the activation."""
     weights = np.random.default_rng(0).normal(0, 8, (3, len(labels))).astype(np.float32)
     graph = _graph(
         root / "classify.onnx",
         [
             helper.make_node("MatMul", ["means", "weights"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+            helper.make_node("MatMul", ["scaled", "weights"], ["by_pixel"]),
+            helper.make_node("Div", ["by_pixel", "pixels"], ["activation"]),
         ],
-        {"probabilities": ["batch", len(labels)]},
-        {"weights": weights},
+        {"probabilities": ["batch", len(labels)], "activation": ["batch", SIZE, SIZE, len(labels)]},
+        {"weights": weights, "pixels": np.float32(SIZE * SIZE)},
     )
     named = tuple(bundle.Label(id=label, name=label.title()) for label in labels)
     return _write(root, "classify", graph, version, labels=named, details={"abstain_below": 0.4})

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.classify import explanation
 from services.common import errors, images
 from services.common.batching import Tensors
 from services.common.models import Bundle, BundleError, Label, details
 
 DEFAULT_TOP_K = 3
+ACTIVATION = "activation"
 
 
 class Parameters(BaseModel):
@@ -20,6 +22,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     top_k: int | None = Field(None, ge=1, description="how many types to answer, best first; default 3")
+    explain: bool = Field(False, description="also answer a picture of where the photograph speaks for the first of the types")
 
 
 class Details(BaseModel):
@@ -38,36 +41,49 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """``predictions`` best first; ``abstained`` when a person should decide."""
+    """``predictions`` best first; ``abstained`` when a person should decide; ``explanation`` a PNG, or empty."""
 
     predictions: tuple[Prediction, ...]
     abstained: bool
     notes: tuple[str, ...]
+    explanation: bytes = b""
 
 
 class Predictor:
-    """Reads the graph's ``probabilities: float32[batch, labels]``, which sum to 1."""
+    """Reads the graph's ``probabilities: float32[batch, labels]``, which sum to 1.
+
+    A graph with ``activation: float32[batch, rows, columns, labels]`` can explain: how much each place speaks for each label.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._labels = bundle.manifest.labels
         self._details = details(bundle, Details)
+        self._resize = bundle.manifest.input.resize
+        self._can_explain = ACTIVATION in bundle.outputs
         if not self._labels or "probabilities" not in bundle.outputs:
             raise BundleError(f"{bundle.path}: a classifier needs labels and an output `probabilities`")
 
     def check(self, parameters: Parameters) -> None:
-        """Raises ``ParameterInvalid`` when more types are asked for than there are."""
+        """Raises ``ParameterInvalid`` for more types than there are, and for what the model cannot explain."""
         if parameters.top_k and parameters.top_k > len(self._labels):
             raise errors.ParameterInvalid(f"Parameter `top_k` should be from 1 to {len(self._labels)}.")
+        if parameters.explain and not self._can_explain:
+            raise errors.ParameterInvalid("Parameter `explain` should be left out: this model cannot explain its answers.")
 
     def needs_full_size(self, parameters: Parameters) -> bool:
         return False
 
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> Classification:
-        """``outputs["probabilities"]``: float32 [labels]."""
+        """``outputs["probabilities"]``: float32 [labels]; ``outputs["activation"]``: float32 [rows, columns, labels]."""
         probabilities = outputs["probabilities"]
         best = np.argsort(-probabilities, kind="stable")[: parameters.top_k or DEFAULT_TOP_K]
         return Classification(
             predictions=tuple(Prediction(self._labels[i], float(probabilities[i])) for i in best),
             abstained=bool(probabilities.max() < self._details.abstain_below),
             notes=photograph.notes,
+            explanation=(
+                explanation.overlay(photograph.pixels, explanation.heat(outputs[ACTIVATION], int(best[0])), self._resize)
+                if parameters.explain
+                else b""
+            ),
         )

@@ -37,7 +37,7 @@ class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
         return await self._answer(request, wait=True)
 
     async def _answer(self, request: pb.ClassifyRequest, *, wait: bool = False) -> pb.ClassifyResponse:
-        parameters = self._runtime.parse(grpc_server.chosen(request, "top_k"))
+        parameters = self._runtime.parse(grpc_server.chosen(request, "top_k", "explain"))
         return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
 
 
@@ -58,6 +58,7 @@ def message(runtime: ClassifyRuntime, answer: Classification) -> pb.ClassifyResp
         model_version=runtime.bundle.manifest.version,
         request_id=telemetry.current().request_id,
         notes=answer.notes,
+        explanation=answer.explanation,
     )
 
 

@@ -202,7 +202,12 @@ def _classify(message: Any, request: Any, request_id: str) -> Any:
     best = sorted(weights, key=lambda label: -weights[label])[:top_k]
     shares = [weights[label] / sum(weights.values()) for label in best]
     predictions = [{"label": label, "name": label.title(), "probability": p} for label, p in zip(best, shares, strict=True)]
-    return message("ClassifyResponse")(predictions=predictions, model_version=VERSION, request_id=request_id)
+    stream = io.BytesIO()
+    if request.explain:
+        _grey(request.image).save(stream, "PNG")
+    return message("ClassifyResponse")(
+        predictions=predictions, model_version=VERSION, request_id=request_id, explanation=stream.getvalue()
+    )
 
 
 def _assign(message: Any, request: Any, request_id: str) -> Any:

@@ -51,6 +51,29 @@ def test_options_reach_the_service(maquette: Run, server: Server, folder: Path) 
     assert len(record["features"]) == 3
 
 
+def test_explanations_become_files_beside_the_records(maquette: Run, server: Server, folder: Path, tmp_path: Path) -> None:
+    why = tmp_path / "why"
+    (folder / "bad.png").write_text("no image")
+    done = maquette("classify", folder, "--explain", why, MAQUETTE_SERVER=server.address)
+    assert done.returncode == 1
+    records = lines(done.stdout)
+    assert "explanation" not in records[0]
+    written = sorted(str(path.relative_to(why)) for path in why.rglob("*") if path.is_file())
+    assert written == ["a.jpg.png", "b.JPG.png", "sub/c.png.png"]
+    with Image.open(why / "a.jpg.png") as heat, Image.open(folder / "a.jpg") as picture:
+        assert (heat.format, heat.size) == ("PNG", picture.size)
+
+
+def test_two_explanations_are_never_one_file(maquette: Run, server: Server, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.jpg").write_bytes(photograph(10))
+    done = maquette("classify", folder, other, "--explain", tmp_path / "why", MAQUETTE_SERVER=server.address)
+    assert done.returncode == 2
+    assert "would both be written to" in done.stderr
+    assert not (tmp_path / "why").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "own"),
     [

@@ -28,7 +28,7 @@ from training.classify.model import Classifier, Features, export_graph, run_netw
 from training.classify.train import fail, load_head
 from training.common import bundle
 
-OUTPUT = "probabilities"
+OUTPUTS = ("probabilities", "activation")
 # Float32 sums in another order differ in the sixth digit; a wrong graph differs in the first.
 TOLERANCE = 1e-4
 _BATCH = 16
@@ -49,7 +49,7 @@ def export(run: Path, to: Path, golden: Path, cache: Path | None = None) -> Path
     temperature = facts["temperature"]
     network = Classifier(Features(config.backbone), load_head(run / "head.npz")[0], temperature)
     graph = run / "model.onnx"
-    export_graph(network, config.size, OUTPUT, graph)
+    export_graph(network, config.size, OUTPUTS, graph)
     real = np.flatnonzero(_folds(run) >= 0)
     metrics["parity"] = _parity(graph, network, set_.pixels[real[:: max(1, len(real) // 64)]])
     metrics["exported"] = _score_folds(run, graph, set_, temperature)
@@ -103,8 +103,8 @@ def _folds(run: Path) -> np.ndarray:
 def _parity(graph: Path, network: Classifier, pixels: np.ndarray) -> dict[str, float]:
     session = models.open_session(graph, threads=1)
     return bundle.parity(
-        lambda batch: {OUTPUT: session.run([OUTPUT], {"images": batch})[0]},
-        lambda batch: {OUTPUT: run_network(network, batch)},
+        lambda batch: dict(zip(OUTPUTS, session.run(OUTPUTS, {"images": batch}), strict=True)),
+        lambda batch: dict(zip(OUTPUTS, run_network(network, batch), strict=True)),
         [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)],
         TOLERANCE,
     )
@@ -122,7 +122,7 @@ def _score_folds(run: Path, graph: Path, set_: datasets.Dataset, temperature: fl
         test = np.flatnonzero(fold == number)
         for start in range(0, len(test), _BATCH):
             chosen = test[start : start + _BATCH]
-            answers[chosen] = session.run([OUTPUT], {"images": set_.pixels[chosen]})[0]
+            answers[chosen] = session.run(OUTPUTS[:1], {"images": set_.pixels[chosen]})[0]
         path.unlink()
     real = fold >= 0
     worst = float(np.abs(answers[real] - scores.probabilities(logits[real], temperature)).max())

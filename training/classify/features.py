@@ -20,7 +20,7 @@ def graph(config: Config, cache: Path) -> Path:
     """The frozen backbone as ONNX, written once: ONNX Runtime is three times as fast as the framework on a CPU."""
     path = cache / f"{config.backbone}-{config.size}.onnx"
     if not path.exists():
-        export_graph(Features(config.backbone), config.size, "features", path)
+        export_graph(Features(config.backbone), config.size, ["features"], path)
     return path
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from services.classify import explanation
 from services.classify.predictor import Parameters, Predictor
 from services.common import images, models
+from services.common.errors import ParameterInvalid
 from services.common.models import BundleError
 from tests import tiny
 from tests.files import encode
-from tests.serving import Served, on_both
+from tests.serving import Refused, Served, as_dict, on_both
 
 
 @pytest.fixture
@@ -79,6 +85,106 @@ def test_formats_of_the_same_pixels_have_one_answer(served: Served, transport: s
     assert answer["predictions"] == expected["predictions"]
 
 
+def explained(answer: dict[str, Any]) -> np.ndarray:
+    """How coloured each pixel of the explanation is; the photograph itself is grey there."""
+    image = Image.open(io.BytesIO(base64.b64decode(answer["explanation"])))
+    assert (image.format, image.mode) == ("PNG", "RGB")
+    return np.ptp(np.asarray(image).astype(int), axis=2)
+
+
+def spot(width: int = 160, height: int = 96) -> np.ndarray:
+    """Black, which speaks for no type, and one block of a colour in the lower right."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[height // 2 : height * 7 // 8, width // 2 : width * 7 // 8] = (230, 60, 20)
+    return pixels
+
+
+@on_both
+def test_an_explanation_glows_where_the_answer_comes_from(served: Served, transport: str) -> None:
+    colour = explained(served.call(transport, encode(Image.fromarray(spot())), explain=True))
+    inside = spot()[..., 0] > 0
+    assert colour.shape == inside.shape
+    assert np.median(colour[inside]) > 50
+    assert (colour[~inside] > 0).mean() < 0.1, "but for a seam as wide as the model's pixels are"
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_an_explanation_is_upright(served: Served, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(spot()).transpose({3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}[orientation])
+    colour = explained(served.call("grpc", encode(stored, "JPEG", exif=exif), explain=True))
+    rows, columns = np.nonzero(colour > 50)
+    assert colour.shape == (96, 160)
+    assert rows.min() > 40
+    assert columns.min() > 70
+
+
+@on_both
+@pytest.mark.parametrize(("size", "expected"), [((1, 1), (1, 1)), ((3001, 7), (512, 1)), ((900, 1800), (256, 512))])
+def test_an_explanation_is_small(served: Served, transport: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert explained(served.call(transport, tiny.picture(1, size), explain=True)).shape == expected[::-1]
+
+
+@on_both
+def test_an_explanation_comes_on_request_and_changes_nothing_else(served: Served, transport: str) -> None:
+    plain, with_it = (served.call(transport, tiny.picture(2), **asked) for asked in ({}, {"explain": True}))
+    assert plain.pop("explanation") == "" != with_it.pop("explanation")
+    assert plain["predictions"] == with_it["predictions"]
+
+
+def test_explanations_in_a_stream_are_those_of_single_calls(served: Served) -> None:
+    pictures = [tiny.picture(seed) for seed in range(6)]
+    items = (served.kind.item(str(i), picture, explain=i % 2 == 0) for i, picture in enumerate(pictures))
+    answers = [as_dict(answer.response) for answer in served.stub.ClassifyStream(items, timeout=90)]
+    for number, (picture, answer) in enumerate(zip(pictures, answers, strict=True)):
+        alone = served.call("grpc", picture, explain=number % 2 == 0)
+        assert answer["explanation"] == alone["explanation"]
+
+
+@pytest.mark.parametrize("wrong", ["maybe", 7])
+def test_explain_takes_yes_or_no(served: Served, wrong: object) -> None:
+    """Over gRPC nothing but a bool can be sent."""
+    with pytest.raises(Refused, match="`explain`") as refused:
+        served.call("http", tiny.picture(), explain=wrong)
+    assert refused.value.code == "PARAMETER_INVALID"
+
+
+class TestOverlay:
+    """A photograph twice as wide as high, and heat in one of 4 x 4 places."""
+
+    @pytest.mark.parametrize(
+        ("rule", "place", "box"),
+        [
+            ("squash", (1, 0), (25, 50, 0, 50)),
+            ("letterbox", (1, 0), (0, 50, 0, 50)),
+            ("center-crop", (1, 0), (25, 50, 50, 75)),
+        ],
+    )
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_heat_lies_where_the_model_saw_it(
+        self, rule: str, place: tuple[int, int], box: tuple[int, int, int, int], turned: bool
+    ) -> None:
+        heat, inside = np.zeros((4, 4), np.float32), np.zeros((100, 200), bool)
+        heat[place] = 1
+        inside[box[0] : box[1], box[2] : box[3]] = True
+        if turned:
+            heat, inside = heat.T, inside.T
+        png = explanation.overlay(np.full((*inside.shape, 3), 128, np.uint8), heat, images.ResizeRule(rule))
+        colour = np.ptp(np.asarray(Image.open(io.BytesIO(png))).astype(float), axis=2)
+        rows, columns = np.nonzero(colour == colour.max())
+        assert inside[rows, columns].all()
+        assert colour[inside].mean() > 8 * colour[~inside].mean()
+
+    def test_a_map_that_says_little_is_faint(self) -> None:
+        faint, strong = (
+            explanation.heat(np.stack([np.full((2, 2), value), np.zeros((2, 2))], 2).astype(np.float32), 0)
+            for value in (0.01, 5.0)
+        )
+        assert faint.max() < 0.05
+        assert strong.max() == 1
+
+
 class TestPredictor:
     def load(self, root: object, **facts: object) -> Predictor:
         return Predictor(models.load(tiny.classify(root, **facts)))  # type: ignore[arg-type]
@@ -100,6 +206,12 @@ class TestPredictor:
     def test_abstains_below_the_manifest_s_threshold(self, tmp_path: object, best: float, abstained: bool) -> None:
         answer = self.answer(self.load(tmp_path, labels=("a", "b")), [best, 0.2])
         assert answer.abstained is abstained
+
+    def test_a_model_that_cannot_explain_says_so(self, tmp_path: object) -> None:
+        predictor = Predictor(models.load(tiny.faulty(tmp_path)))  # type: ignore[arg-type]
+        predictor.check(Parameters())
+        with pytest.raises(ParameterInvalid, match="explain"):
+            predictor.check(Parameters(explain=True))
 
     def test_a_bundle_without_labels_is_refused(self, tmp_path: object) -> None:
         bundle = models.load(tiny.remove_background(tmp_path))  # type: ignore[arg-type]
