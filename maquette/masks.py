@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -118,16 +118,18 @@ def explained(
 ) -> Iterator[Answer[ClassifyResponse]]:
     """Write the explanation in each answer to ``folder``, named as masks are, and hand the answers on.
 
-    Raises :class:`ParameterInvalid` before the first answer where a photograph has no name of its own, :class:`FileFailed`.
+    A photograph without a name of its own, or whose picture cannot be written, gets that as its error.
     """
     named = targets(found, folder, OutputKind.MASK, None)
-    for target in named:
-        if isinstance(target, ParameterInvalid):
-            raise target
     for answer in answers:
-        target = named[answer.index]
-        if answer.response is not None and isinstance(target, Path):
-            _write(target, [answer.response.explanation])
+        if answer.response is not None:
+            try:
+                target = named[answer.index]
+                if isinstance(target, ParameterInvalid):
+                    raise target
+                _write(target, [answer.response.explanation])
+            except MaquetteError as error:
+                answer = replace(answer, response=None, error=error)
         yield answer
 
 

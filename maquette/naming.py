@@ -54,7 +54,7 @@ def names_for(
     for group in groups:
         for index in group:
             others = " and ".join(str(shown[other]) for other in group if other != index)
-            detail = f"{shown[index]} and {others} would both be written to {names[index]}; rename one, or mask them apart."
+            detail = f"{shown[index]} and {others} would both be written to {names[index]}; rename one, or do them apart."
             names[index] = ParameterInvalid("PARAMETER_INVALID", detail)
     return names
 

