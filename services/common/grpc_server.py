@@ -50,8 +50,11 @@ class Server:
                 ("grpc.so_reuseport", int(settings.workers > 1)),
                 ("grpc.max_receive_message_length", settings.limits.max_bytes + _HEADROOM),
                 ("grpc.max_send_message_length", -1),
+                # Clients may ask every ten seconds whether we are there. We ask too: one that vanished holds no stream for ever.
                 ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
             ],
         )
         self._health = health.aio.HealthServicer()

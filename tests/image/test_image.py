@@ -46,7 +46,8 @@ def test_labels_user_and_size(image: dict, kind: serving.Kind) -> None:
 def test_nothing_that_serving_does_not_need() -> None:
     assert inside("command -v gcc cc c++ make pip pip3 || true") == ""
     assert (
-        inside("ls /opt/maquette/lib/python3*/site-packages | grep -ixE 'torch|tensorflow|keras|cv2|pip|setuptools' || true") == ""
+        inside("ls /opt/maquette/lib/python3*/site-packages | grep -ixE 'torch|tensorflow|keras|cv2|pip|setuptools' || true")
+        == ""
     )
     assert inside("ls /models") == IMAGE.rpartition("/")[2].partition(":")[0].replace("-", "_")
     # Nothing that its user could write to, except scratch space and what the kernel and the engine bring.

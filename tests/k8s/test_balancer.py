@@ -11,7 +11,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests import serving, tiny
+from tests.k8s.replica import Replica
 
 KIND = serving.KINDS["classify"]
 PICTURE = tiny.picture(1, (640, 480), "JPEG")
@@ -75,44 +75,12 @@ http {{
 """
 
 
-class Replica:
-    """``python -m services.pod classify`` on ports of its own."""
-
-    def __init__(self, bundles: Path, home: Path) -> None:
-        self.ports = serving.free_ports(2)
-        self._log = home / f"{self.ports[0]}.log"
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAQUETTE_")}
-        environment |= {
-            "MAQUETTE_MODELS": str(bundles),
-            "MAQUETTE_THREADS": "1",
-            "MAQUETTE_HTTP_PORT": str(self.ports[0]),
-            "MAQUETTE_GRPC_PORT": str(self.ports[1]),
-            "BENTOML_HOME": str(home / str(self.ports[0])),
-        }
-        Path(environment["BENTOML_HOME"]).mkdir()
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.pod", "classify"], cwd=serving.ROOT, env=environment, stdout=log, stderr=log
-            )
-
-    def until_ready(self) -> Replica:
-        serving.until(self._ready, self._log.read_text, self.process)
-        return self
-
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.ports[0]}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-
 @pytest.fixture
 def replicas(bundles: Path, tmp_path: Path) -> Iterator[list[Replica]]:
     both = [Replica(bundles, tmp_path) for _ in range(2)]
     yield [one.until_ready() for one in both]
     for one in both:
-        one.process.kill()
-        one.process.wait()
+        one.kill()
 
 
 @pytest.fixture
