@@ -9,7 +9,7 @@ PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check bench samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check bench photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -53,6 +53,14 @@ proto-check: proto  ## Fail when the committed stubs are not those of protos/
 
 bench: setup-dev  ## Images per second of each service over both transports beside plain ONNX Runtime
 	$(BIN)/python -m benchmarks.serving
+
+# `make photogrammetry DATA=... SCAN=Demosthenes FLAGS='--size 1600'`; resumed in PHOTOGRAMMETRY, where a new model makes a new column.
+DATA ?= data
+SCAN ?= Athena
+PHOTOGRAMMETRY ?= build/photogrammetry
+photogrammetry: setup-dev  ## Reconstruct a rendered statue with COLMAP, with and without the service's masks
+	$(BIN)/python -m benchmarks.photogrammetry --scan $(DATA)/sculpture_scans/$(SCAN).glb --backgrounds $(DATA)/backgrounds \
+	  --out $(PHOTOGRAMMETRY) $(FLAGS)
 
 # podman, buildah and docker take the same arguments here. BASE, ENGINE=onnxruntime-gpu, MODELS and IMAGE_FLAGS are passed on.
 CONTAINER_TOOL ?= $(firstword $(foreach tool,podman buildah docker,$(if $(shell command -v $(tool)),$(tool))))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def main(
         rows += _measure(name, pictures, seconds, memory_requests, console)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"cpu": _cpu(), "threads": len(psutil.Process().cpu_affinity()), "python": platform.python_version()}
+        machine = {"cpu": cpu(), "threads": len(psutil.Process().cpu_affinity()), "python": platform.python_version()}
         output.write_text(json.dumps({"machine": machine, "seconds": seconds, "rows": rows}, indent=1) + "\n")
 
 
@@ -72,7 +73,7 @@ def _measure(name: str, pictures: list[bytes], seconds: float, memory_requests: 
         {"service": name, "how": "model", "callers": threads, **raw},
         {"service": name, "how": "decode + model", "callers": threads, **limit},
     ]
-    with _served(name) as process:
+    with served(name) as process:
         for transport, callers_of in (("http", _http), ("grpc", _grpc)):
             for callers in CALLERS:
                 row = _rate(callers_of(name, pictures), callers, seconds)
@@ -146,10 +147,11 @@ def _grpc(name: str, pictures: list[bytes]) -> Callable[[int], Any]:
 
 
 @contextmanager
-def _served(name: str) -> Iterator[psutil.Process]:
-
+def served(name: str, **environment: str) -> Iterator[psutil.Process]:
+    """A service ready to answer, with settings besides those of this process."""
     command = [sys.executable, "-m", "services", name]
-    process = subprocess.Popen(command, cwd=settings.ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    given = {**os.environ, **environment}
+    process = subprocess.Popen(command, cwd=settings.ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdout
         # BentoML prints lines of its own before the one that says the service is ready.
@@ -172,7 +174,8 @@ def _memory(process: psutil.Process, call: Callable[[int], Any], requests: int) 
     return readings[0], readings[1]
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Name of the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
 
