@@ -41,8 +41,8 @@ def main(
     scan: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="a scan that the mask model was not trained on")],
     out: Annotated[Path, typer.Option(file_okay=False, help="everything is kept here")],
     backgrounds: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="pictures for the walls")] = None,
-    views: Annotated[int, typer.Option(min=3)] = 64,
-    size: Annotated[int, typer.Option(min=64, help="width of a photograph in pixels; 4000 is 12 MP")] = 1600,
+    views: Annotated[int, typer.Option(min=3)] = 60,
+    size: Annotated[int, typer.Option(min=64, help="width of a photograph in pixels; 4000 is 12 MP")] = 1024,
     material: Annotated[str, typer.Option(help="of the sculpture, as `training.render turntable` has them")] = "limestone",
     seed: int = 2,
 ) -> None:
@@ -82,7 +82,7 @@ def main(
         "targets": report.targets(found, views),
     }
     runs.write_json(out / "report" / "photogrammetry.json", record)
-    text = report.table(found, views)
+    text = f"{report.table(found, views)}\n{report.verdict(record)}"
     with runs.whole(out / "report" / "photogrammetry.md") as path:
         path.write_text(text, encoding="utf-8")
     report.picture({name: out / folder for name, (folder, _) in columns.items()}, scene, out / "report" / "photogrammetry.png")

@@ -58,6 +58,16 @@ def _value(of: Column, step: str, key: str) -> Any:
     return sum(of[each][key] for each in ("features", "matching", "mapping")) if step == "all" else of[step].get(key)
 
 
+def verdict(record: Mapping[str, Any]) -> str:
+    """A sentence about the masks, and one for each target."""
+    masks = record["columns"][AFTER]["masks"]
+    mean, lowest = (f"{100 * masks[key]:.1f} %" for key in ("dice_mean", "dice_lowest"))
+    photographs = f"{record['views']} photographs of {record['size']} x {record['height']}"
+    lines = [f"Masks of {record['model_version']}: Dice {mean} in the mean, {lowest} at the least; {photographs}."]
+    lines += [f"{target}: {'met' if answer['met'] else 'missed'}." for target, answer in record["targets"].items()]
+    return "\n".join(f"- {line}" for line in lines) + "\n"
+
+
 def targets(found: Mapping[str, Column], views: int) -> dict[str, dict[str, Any]]:
     """What masks must do, what they did, and whether that is enough."""
     before, after = found[BEFORE], found[AFTER]
