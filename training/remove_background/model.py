@@ -26,10 +26,11 @@ BLOCKS = [
     ]
     for repeat in range(repeats)
 ]
-# Where each resolution ends: the last tensor of 1/2, 1/4, 1/8, 1/16 before a stride, narrow or wide.
-SKIPS = {
-    "project": ("block0_project_out", "block2_out", "block5_out", "block12_out"),
-    "expand": ("block1_expand_relu", "block3_expand_relu", "block6_expand_relu", "block13_expand_relu"),
+# Where each resolution ends, the input's own first: the last tensor before a stride, narrow or wide. The last is where the
+# decoder begins, at 1/32 or 1/16.
+TAPS = {
+    "project": ("block0_project_out", "block2_out", "block5_out", "block12_out", "block16_out"),
+    "expand": ("normalised", "block1_expand_relu", "block3_expand_relu", "block6_expand_relu", "block13_expand_relu"),
 }
 # Of Keras' own MobileNetV2, so that folded and unfolded weights are the same function.
 EPSILON, MOMENTUM = 1e-3, 0.99
@@ -50,14 +51,15 @@ def build(config: Config, size: int | None = None) -> keras.Model:
     images = keras.Input((side, side, 3), name="images")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(images)
     x = layers.Permute((3, 1, 2), name="to_channels_first")(x) if first else x
-    bottom, skips = encode(x, config.encoder_norm)
-    logits = decode(bottom, [skips[name] for name in SKIPS[config.decoder.skips]], x, config.decoder, side)
+    kept = {"normalised": x} | encode(x, config.encoder_norm)
+    *skips, bottom = (kept[name] for name in TAPS[config.decoder.skips])
+    logits = decode(bottom, skips, config.decoder, side)
     probability = layers.Activation("sigmoid", name="probability", dtype="float32")(logits)
     return keras.Model(images, probability, name="unet_mobilenetv2")
 
 
-def encode(x: keras.KerasTensor, norm: bool) -> tuple[keras.KerasTensor, dict[str, keras.KerasTensor]]:
-    """MobileNetV2's features at 1/32, and by name every tensor that a skip may take."""
+def encode(x: keras.KerasTensor, norm: bool) -> dict[str, keras.KerasTensor]:
+    """By name every tensor of MobileNetV2 that a decoder may take; layers beyond those taken are no part of the network."""
     kept: dict[str, keras.KerasTensor] = {}
 
     def convolve(x: keras.KerasTensor, name: str, channels: int, kernel: int, stride: int, relu: bool) -> keras.KerasTensor:
@@ -85,13 +87,11 @@ def encode(x: keras.KerasTensor, norm: bool) -> tuple[keras.KerasTensor, dict[st
         x = layers.Add(name=f"block{index}_add")([x, inside]) if stride == 1 and channels_in == channels else inside
         kept[f"block{index}_out"] = x
         channels_in = channels
-    return x, kept
+    return kept
 
 
-def decode(
-    bottom: keras.KerasTensor, skips: list[keras.KerasTensor], pixels: keras.KerasTensor, decoder: Decoder, side: int
-) -> keras.KerasTensor:
-    """From 1/32 back to logits [n, side, side, 1]: four times up-sample, concatenate, convolve twice."""
+def decode(bottom: keras.KerasTensor, skips: list[keras.KerasTensor], decoder: Decoder, side: int) -> keras.KerasTensor:
+    """Back to logits [n, side, side, 1]: four times up-sample, concatenate, convolve twice."""
     first = keras.config.image_data_format() == "channels_first"
     axis = 1 if first else -1
 
@@ -113,9 +113,6 @@ def decode(
         x = convolve(x, f"up{level}_a", width, 3)
         x = convolve(x, f"up{level}_b", width, 3) if level < 3 or decoder.head == "full" else x
     if decoder.head == "full":
-        x = layers.UpSampling2D(2, interpolation="nearest", name="up4")(x)
-        x = layers.Concatenate(axis, name="up4_pixels")([x, pixels])
-        x = convolve(x, "up4_a", decoder.widths[-1] // 2, 3)
         x = layers.Conv2D(1, 1, name="logits")(x)
         return layers.Permute((2, 3, 1), name="to_channels_last")(x) if first else x
     x = layers.Conv2D(4, 3, padding="same", name="logits")(x)

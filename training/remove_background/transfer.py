@@ -68,7 +68,8 @@ def apply(model: keras.Model, folded: Folded, pictures: np.ndarray | None = None
     names = [layer.name for layer in model.layers if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     names = [name for name in names if name == "stem" or name.startswith("block")][:CONVOLUTIONS]
     norms = []
-    for name, (kernel, bias) in zip(names, folded, strict=True):
+    # The paper's network ends before the encoder does.
+    for name, (kernel, bias) in zip(names, folded[: len(names)], strict=True):
         layer = model.get_layer(name)
         if tuple(layer.kernel.shape) != kernel.shape:
             raise DataError(f"the weights of {name} have shape {kernel.shape}, the network wants {tuple(layer.kernel.shape)}")
