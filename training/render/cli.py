@@ -1,7 +1,8 @@
-"""Commands: `python -m training.render photos|types|turntable --help`."""
+"""Commands: `python -m training.render photos|people|types|turntable --help`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -35,13 +36,32 @@ def photos(
     """Photographs with exact masks: OUT/images/*.jpg, OUT/masks/*.png, OUT/index.csv."""
     paths, pictures = scan_paths(scans, scan), scenes.photographs(backgrounds)
     renderer = Renderer()
+    _photographs(out, count, seed, size, lambda i: scenes.photo(renderer, seed, i, paths, pictures, size, empty))
+
+
+@app.command()
+def people(
+    out: Out,
+    count: Annotated[int, typer.Option(min=1)],
+    backgrounds: Backgrounds = None,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(min=64, max=1024, help="Side in pixels.")] = 512,
+) -> None:
+    """Photographs of people, who are the object here and nowhere else: the files of `photos`."""
+    pictures = scenes.photographs(backgrounds)
+    renderer = Renderer()
+    _photographs(out, count, seed, size, lambda i: scenes.person(renderer, seed, i, pictures, size))
+
+
+def _photographs(out: Path, count: int, seed: int, size: int, shoot: Callable[[int], scenes.Shot]) -> None:
+    """Write images/, masks/ and index.csv, but for what is there already."""
     index = output.Index(out)
     for i in tqdm(range(count), desc="photos", unit="img"):
         stem = f"{seed:03d}_{i:06d}"
         files = {"file": f"images/{stem}.jpg", "mask": f"masks/{stem}.png"}
         if index.has(files):
             continue
-        shot = scenes.photo(renderer, seed, i, paths, pictures, size, empty)
+        shot = shoot(i)
         output.write(out / files["file"], post.jpeg(shot.image, shot.quality))
         output.write(out / files["mask"], post.png(shot.mask))
         index.add({**files, **shot.row, "seed": seed, "i": i, "size": size})

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from training.render.cutting import cut
+from training.render.furniture import people
 from training.render.made import installation, organic, solids
+from training.render.materials import Material
 from training.render.meshes import SCAN_TYPES, Mesh, box, join, lathe, load_scan
 
 TYPES = ("bust", "head", "figure", "fragment", "relief", "geometric_form", "organic_form", "installation")
@@ -57,13 +59,14 @@ TORSOS = {
 @dataclass
 class Subject:
     """One sculpture: meshes with their common base at y = 0 and overall height 1, the work's name and its type; `loud`
-    forms take paint and steel rather than stone."""
+    forms take paint and steel rather than stone; `paints`, one a mesh, are what a person wears."""
 
     meshes: list[Mesh]
     name: str
     type: str
     loud: bool = False
     several: bool = False
+    paints: list[Material] | None = None
 
 
 def settle(meshes: list[Mesh]) -> list[Mesh]:
@@ -78,6 +81,12 @@ def settle(meshes: list[Mesh]) -> list[Mesh]:
 def scan_subject(path: Path) -> Subject:
     """The scan at `path` as it is."""
     return Subject([load_scan(path)], path.stem, SCAN_TYPES.get(path.stem, "figure"))
+
+
+def person(rng: np.random.Generator) -> Subject:
+    """One of the visitors that otherwise stand in rooms, as the subject."""
+    parts = people(rng, np.zeros(3))
+    return Subject(settle([part.mesh for part in parts]), "person", "figure", paints=[part.material for part in parts])
 
 
 def works(kind: str, scans: dict[str, Path]) -> list[str]:

@@ -17,6 +17,7 @@ from PIL import Image
 from training.render import furniture, post, rooms
 from training.render.camera import Camera, look_at
 from training.render.forms import HEIGHTS, TYPES, Subject, scan_subject, works
+from training.render.forms import person as make_person
 from training.render.forms import subject as make_subject
 from training.render.materials import LOUD, sculpture_material
 from training.render.meshes import Part
@@ -124,9 +125,11 @@ def place(rng: np.random.Generator, subjects: list[Subject], texture_size: int, 
             plinths.append(name)
         loud = str(rng.choice(LOUD)) if subject.loud else None
         paint = same or sculpture_material(rng, material or loud)
-        for mesh in subject.meshes:
+        for number, mesh in enumerate(subject.meshes):
             if subject.several:
                 paint = sculpture_material(rng, material or str(rng.choice(LOUD)))
+            elif subject.paints:
+                paint = subject.paints[number]
             parts.append(Part(mesh.placed(height, yaw, (x, base + 1e-3, z)), paint, is_object=True))
         materials.append(paint.name)
     return parts, "+".join(plinths) or "none", "+".join(materials)
@@ -194,6 +197,14 @@ def photo(
     chosen = [scan_subject(scans[str(n)]) for n in rng.choice(names, min(count, len(names)), replace=False)]
     others = [scan_subject(scans[n]) for n in names if rng.random() < 0.4]
     return shoot(renderer, rng, chosen, photos, others, size, empty=rng.random() < empty)
+
+
+def person(renderer: Renderer, seed: int, i: int, photos: list[np.ndarray], size: int) -> Shot:
+    """Photograph number `i` of a person, who is the object here."""
+    rng = np.random.default_rng([seed, 300, i])
+    shot = shoot(renderer, rng, [make_person(rng)], photos, [], size)
+    shot.row["material"] = "clothes"
+    return shot
 
 
 def typed(renderer: Renderer, seed: int, kind: str, i: int, scans: dict[str, Path], photos: list[np.ndarray], size: int,

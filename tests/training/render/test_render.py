@@ -103,6 +103,16 @@ def test_only_the_named_scans_are_used(scans: Path, tmp_path: Path) -> None:
     assert isinstance(result.exception, FileNotFoundError) and "None" in str(result.exception)
 
 
+def test_people_are_the_object_where_they_are_the_subject(tmp_path: Path) -> None:
+    invoke("people", "--out", tmp_path, "--count", 3, "--size", 64, "--seed", 4)
+    found = rows(tmp_path)
+    assert [row["scan"] for row in found] == ["person"] * 3
+    for row in found:
+        mask = np.asarray(Image.open(tmp_path / row["mask"]))
+        assert float(row["coverage"]) == pytest.approx((mask > 0).mean(), abs=1e-4)
+        assert mask.any()
+
+
 def test_a_ball_covers_the_pixels_geometry_says(renderer: Renderer) -> None:
     ball_scene(renderer)
     camera = look_at(np.array([0.3, 1.2, 3.0]), np.array([0, 0.6, 0]), 240, 200, 260, roll=0.1, stretch=1.1)
