@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def load(folders: Folders, config: Config, cache: Path | None = None) -> Data:
     if folders.backgrounds:
         empties.append(share(sources.empty(folders.backgrounds, cache=cache)))
     if empties:
-        train["empty"], held["empty"] = (_join([pair[side] for pair in empties]) for side in (0, 1))
+        train["empty"], held["empty"] = (sources.join([pair[side] for pair in empties]) for side in (0, 1))
     train = {name: source for name, source in train.items() if len(source)}
     held = {name: source for name, source in held.items() if len(source)}
     if not set(train) - {"empty"}:
@@ -156,12 +156,3 @@ def _donor(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     ys, xs = np.nonzero(mask > 12)
     here = (slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1))
     return np.dstack([pixels[here], mask[here]])
-
-
-def _join(parts: Sequence[Source]) -> Source:
-    return Source(
-        np.concatenate([part.pixels for part in parts]),
-        np.concatenate([part.masks for part in parts]),
-        tuple(name for part in parts for name in part.names),
-        tuple(group for part in parts for group in part.groups),
-    )

@@ -98,6 +98,16 @@ def cutouts(folder: Path) -> list[np.ndarray]:
     return found
 
 
+def join(parts: Sequence[Source]) -> Source:
+    """All of them, in their order."""
+    return Source(
+        np.concatenate([part.pixels for part in parts]),
+        np.concatenate([part.masks for part in parts]),
+        tuple(name for part in parts for name in part.names),
+        tuple(group for part in parts for group in part.groups),
+    )
+
+
 def held(name: str, share: float) -> bool:
     """Whether ``name`` falls into the share set aside: by its hash, so that adding pictures moves none across."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") < share * 2**32
