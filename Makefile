@@ -28,7 +28,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
 # torch first and by version, so that a wheel lying on the machine is preferred to the registry's CUDA build.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e '.[serve,train,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,report,train,dev]'
 	@touch $@ $(VENV)/.serve
 
 serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stops them

@@ -10,6 +10,7 @@ from maquette.errors import (
     Overloaded,
     ParameterInvalid,
     ServiceFailed,
+    SpacesDiffer,
     Unauthenticated,
     Unavailable,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "ParameterInvalid",
     "Service",
     "ServiceFailed",
+    "SpacesDiffer",
     "Unauthenticated",
     "Unavailable",
 ]

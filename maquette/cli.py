@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maquette import bulk, linked_data, mask_command, masks, records
+from maquette import bulk, cluster_command, linked_data, mask_command, masks, records
 from maquette.client import IN_FLIGHT, PATIENCE
 from maquette.contract import Service
 from maquette.errors import MaquetteError, make
@@ -81,25 +81,7 @@ def classify(
         _report(found, answers, model.version, records.CLASSIFY, plain, output, "classify", document)
 
 
-@app.command()
-def cluster(
-    paths: Paths,
-    neighbours: Annotated[int | None, typer.Option(min=0, max=50, help="Most similar works to name.  [default: 5]")] = None,
-    server: Server = "localhost",
-    key: Key = "",
-    ca: Ca = None,
-    timeout: Timeout = 120.0,
-    patience: Patience = PATIENCE,
-    format_: Chosen = None,
-    output: Output = None,
-    in_flight: InFlight = IN_FLIGHT,
-) -> None:
-    """In which visual group does each painting fall, and how surely?"""
-    with connected(server, key, ca, timeout, patience) as client:
-        version = client.model(Service.CLUSTER_ASSIGN).version
-        found = found_in(paths)
-        answers = client.assign_many(_paths(found), neighbours, in_flight=in_flight)
-        _report(found, answers, version, records.CLUSTER, format_, output, "cluster")
+app.command()(cluster_command.cluster)
 
 
 @app.command()

@@ -8,10 +8,12 @@ MaquetteError                 .code  .detail  .request_id
 ├── Overloaded                OVERLOADED, after the retries
 ├── DeadlineExceeded          DEADLINE_EXCEEDED
 ├── Unavailable               NOT_READY, UNREACHABLE: no service answers, after the retries
+├── SpacesDiffer              SPACES_DIFFER: embeddings of two models would be compared
 ├── ServiceFailed             INTERNAL, and every code this client does not know
 └── FileFailed                FILE_UNREADABLE, FILE_UNWRITABLE: a file on this side
 
-A code that starts with FILE_ or is UNREACHABLE or UNSUPPORTED is the client's own; the others come from the service.
+A code that starts with FILE_ or is SPACES_DIFFER, UNREACHABLE or UNSUPPORTED is the client's own; the others come from the
+service.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "maquette"
+# The service's state, not the photograph's: worth asking again when the service has had time.
+PASSING = ("UNREACHABLE", "NOT_READY", "OVERLOADED", "DEADLINE_EXCEEDED")
 
 
 class MaquetteError(Exception):
@@ -59,6 +63,10 @@ class Unavailable(MaquetteError):
     """Nobody answers at that address, or the service is starting or stopping; it may be asked again later."""
 
 
+class SpacesDiffer(MaquetteError):
+    """Embeddings of two spaces met; ``detail`` names both."""
+
+
 class ServiceFailed(MaquetteError):
     """A fault of the service; its log knows ``request_id``."""
 
@@ -74,6 +82,7 @@ _CLASSES: dict[str, type[MaquetteError]] = {
     "DEADLINE_EXCEEDED": DeadlineExceeded,
     "NOT_READY": Unavailable,
     "UNREACHABLE": Unavailable,
+    "SPACES_DIFFER": SpacesDiffer,
     "FILE_UNREADABLE": FileFailed,
     "FILE_UNWRITABLE": FileFailed,
 }

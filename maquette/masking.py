@@ -9,16 +9,13 @@ from threading import Event
 
 from maquette import bulk, masks, records
 from maquette.client import Client
-from maquette.errors import FileFailed, MaquetteError
+from maquette.errors import PASSING, FileFailed, MaquetteError
 from maquette.masks import Job, Settings
 from maquette.naming import OutputKind, Tool
 from maquette.photographs import Photograph
 from maquette.records import Record
 from maquette.sheet import Sheet
 from maquette.watch import Arrivals
-
-# The service's state, not the photograph's: worth asking again when the service has had time.
-_PASSING = ("UNREACHABLE", "NOT_READY", "OVERLOADED", "DEADLINE_EXCEEDED")
 
 
 @dataclass
@@ -85,7 +82,7 @@ class Masking:
         for batch in arrivals:
             if jobs := self.plan(batch):
                 for record in self.make(jobs, version, stop):
-                    if record.get("error", {}).get("code") in _PASSING:
+                    if record.get("error", {}).get("code") in PASSING:
                         arrivals.again(Path(record["file"]))
                     yield record
                 if sheet:

@@ -36,6 +36,17 @@ Output = Annotated[
         "--output", "-o", dir_okay=False, help="Write the records to this file, which appears when they are all there."
     ),
 ]
+ColumnsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--columns",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE.csv",
+        help="Your own columns for the map; the first names the photograph.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Ask again what an earlier run was answered.")]
 InFlight = Annotated[int, typer.Option(min=1, max=1024, help="Photographs under way at a time.")]
 
 

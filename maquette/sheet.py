@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from urllib.parse import quote
 
 from maquette import outliers, output, survey
+from maquette.links import link, text
 from maquette.masks import Job, Settings
 from maquette.outliers import Finding
 from maquette.survey import Look
+from maquette.thumbnails import WORKERS
 
 NAME = "contact-sheet.html"
-_WORKERS = max(1, min(4, os.cpu_count() or 1))  # each holds one decoded photograph
 
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -66,10 +65,10 @@ class Sheet:
             stream.writelines(_document(findings, self.path.parent))
 
     def _look_at(self, jobs: Sequence[Job]) -> Iterator[Look]:
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             rest = iter(jobs)
             # A few at a time: what is looked at next does not wait in memory.
-            while some := list(islice(rest, 4 * _WORKERS)):
+            while some := list(islice(rest, 4 * WORKERS)):
                 yield from pool.map(self._look, some)
 
     def _look(self, job: Job) -> Look:
@@ -110,27 +109,15 @@ def _figures(findings: Iterable[Finding], folder: Path) -> Iterator[str]:
         picture = "no picture"
         if seen.thumbnail:
             picture = f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(seen.thumbnail).decode()}">'
-        name = html.escape(_text(str(seen.photograph.name)))
-        path = html.escape(_text(str(seen.photograph.path)))
-        reasons = "".join(f'<span class="reason">{html.escape(_text(reason))}</span>' for reason in finding.reasons)
+        name = html.escape(text(str(seen.photograph.name)))
+        path = html.escape(text(str(seen.photograph.path)))
+        reasons = "".join(f'<span class="reason">{html.escape(text(reason))}</span>' for reason in finding.reasons)
         facts = "" if seen.coverage is None else f"object {seen.coverage:.1%}"
         if seen.coverage is not None and seen.target:
-            facts += f' · <a href="{_link(seen.target, folder)}">mask</a>'
+            facts += f' · <a href="{html.escape(link(seen.target, folder))}">mask</a>'
         kind = ' class="outlier"' if finding.reasons else ""
         yield (
             f'<figure{kind}><div class="frame">{picture}</div><figcaption>'
-            f'<a href="{_link(seen.photograph.path, folder)}" title="{path}">{name}</a>{reasons} '
+            f'<a href="{html.escape(link(seen.photograph.path, folder))}" title="{path}">{name}</a>{reasons} '
             f'<span class="facts">{facts}</span></figcaption></figure>\n'
         )
-
-
-def _text(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _link(path: Path, folder: Path) -> str:
-    try:
-        relative = os.path.relpath(path, folder)
-    except ValueError:  # another drive
-        return html.escape(path.absolute().as_uri())
-    return html.escape(quote(os.fsencode(relative.replace(os.sep, "/"))))

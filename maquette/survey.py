@@ -15,24 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from maquette import png
 from maquette.photographs import Photograph
+from maquette.thumbnails import UNREADABLE, UPRIGHT, small
 
 THUMBNAIL = 240  # pixels of the longer side
-_ORIENTATION, _EXIF, _TAKEN, _TAKEN_SUBSECOND = 0x0112, 0x8769, 0x9003, 0x9291
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# What a damaged or foreign file makes Pillow raise.
-_UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +62,9 @@ def look(photograph: Photograph, target: Path | None, *, alpha: bool = False, up
     picture: Image.Image | None = None
     orientation, size = 1, None
     try:
-        picture, orientation, size, taken = _photograph(photograph.path)
+        picture, orientation, size, taken = small(photograph.path, THUMBNAIL)
         found = replace(found, taken=taken)
-    except _UNREADABLE:
+    except UNREADABLE:
         found = replace(found, problem="the photograph cannot be shown")
     try:
         if target is None or not target.is_file():
@@ -84,50 +73,24 @@ def look(photograph: Photograph, target: Path | None, *, alpha: bool = False, up
             return replace(found, problem="the mask is not whole", thumbnail=_jpeg(picture))
         facts = png.facts(target) or {}
         mask = _mask(target, alpha)
-    except _UNREADABLE:
+    except UNREADABLE:
         return replace(found, problem="the mask cannot be read", thumbnail=_jpeg(picture))
     if size and mask.size != size and (orientation < 5 or mask.size != size[::-1]):
         problem = f"the mask has {mask.width} x {mask.height} pixels, the photograph {size[0]} x {size[1]}"
         found = replace(found, problem=problem)
-    turn = None if upright else _UPRIGHT.get(orientation)
-    small = mask.resize(_small(mask.size), Image.Resampling.BOX)
-    small = small.transpose(turn) if turn is not None else small
+    turn = None if upright else UPRIGHT.get(orientation)
+    shrunk = mask.resize(_small(mask.size), Image.Resampling.BOX)
+    shrunk = shrunk.transpose(turn) if turn is not None else shrunk
     report: dict[str, Any] = facts.get("report", {})
     return replace(
         found,
-        thumbnail=_jpeg(_overlay(picture, small)),
+        thumbnail=_jpeg(_overlay(picture, shrunk)),
         coverage=mask.histogram()[255] / (mask.width * mask.height),
         edges=_edges(mask, turn),
-        shape=_shape(np.asarray(small, np.float64) / 255),
+        shape=_shape(np.asarray(shrunk, np.float64) / 255),
         uncertainty=report.get("uncertainty"),
         model_version=str(facts.get("model_version", "")),
     )
-
-
-def _photograph(path: Path) -> tuple[Image.Image, int, tuple[int, int], str]:
-    """Upright thumbnail, the orientation it was stored with, its size as the header says, when it was taken."""
-    with warnings.catch_warnings():
-        # Large photographs and slightly damaged EXIF blocks are the user's own, and no news on a contact sheet.
-        warnings.simplefilter("ignore")
-        with Image.open(path) as opened:
-            size, exif = opened.size, opened.getexif()
-            orientation = int(exif.get(_ORIENTATION, 1))
-            details = exif.get_ifd(_EXIF)
-            taken = f"{details.get(_TAKEN, '')}{details.get(_TAKEN_SUBSECOND, '')}".strip("\x00 ")
-            opened.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is decoded at up to an eighth of its size
-            opened.load()
-            left = int(opened.getexif().get(_ORIENTATION, 1))  # Pillow turns TIFFs by itself
-            small = _eight_bits(opened)
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return small.transpose(_UPRIGHT[left]) if left in _UPRIGHT else small, orientation, size, taken
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):  # Pillow would clip these at 255
-        pixels = np.asarray(picture, np.float32)
-        low, high = float(pixels.min()), float(pixels.max())
-        return Image.fromarray(((pixels - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)).convert("RGB")
-    return picture.convert("RGB")
 
 
 def _mask(path: Path, alpha: bool) -> Image.Image:

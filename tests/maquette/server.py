@@ -63,6 +63,7 @@ class Server:
         self, *, key: str = "", credentials: grpc.ServerCredentials | None = None, options: tuple[Any, ...] = ()
     ) -> None:
         self.faults, self.seen = Faults(), Seen()
+        self.space = "levels"  # changed by the tests that put another model behind the address
         self._key, self._credentials, self._options = key, credentials, options
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -107,13 +108,19 @@ class Server:
     def _handlers(self, service: Service, contract: Contract) -> Any:
         method, message = contract.method, contract.message
 
+        def answered(request: Any, request_id: str) -> Any:
+            response = _ANSWERS[service](message, request, request_id)
+            if "embedding_space" in response.DESCRIPTOR.fields_by_name:
+                response.embedding_space = self.space
+            return response
+
         async def one(request: Any, context: Any) -> Any:
             request_id = await self._enter(method, context)
             if self.faults.overloaded_unary:
                 self.faults.overloaded_unary -= 1
                 await _abort(context, Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "Come back later."))
             try:
-                return _ANSWERS[service](message, request, request_id)
+                return answered(request, request_id)
             except Refusal as refusal:
                 return await _abort(context, refusal)
 
@@ -138,7 +145,7 @@ class Server:
                     if count >= self.faults.break_after and self.faults.draining_items:
                         self.faults.draining_items -= 1
                         raise Refusal(grpc.StatusCode.UNAVAILABLE, "NOT_READY", "The service is draining.")
-                    answer.response.CopyFrom(_ANSWERS[service](message, item.request, request_id))
+                    answer.response.CopyFrom(answered(item.request, request_id))
                 except Refusal as refusal:
                     answer.error.CopyFrom(common_pb2.Error(code=refusal.code, detail=refusal.detail))
                 yield answer
@@ -147,6 +154,8 @@ class Server:
         def fixed(name: str, response: Any) -> Any:
             async def answer(request: Any, context: Any) -> Any:
                 await self._enter(name, context)
+                if "embedding_space" in response.DESCRIPTOR.fields_by_name:
+                    response.embedding_space = self.space
                 return response
 
             return answer
@@ -219,7 +228,6 @@ def _assign(message: Any, request: Any, request_id: str) -> Any:
         assignments=[{"cluster": number, "q": q} for q, number in shares],
         neighbours=[{"id": f"work{number}.jpg", "distance": number / 10} for number in range(count)],
         embedding=[level],
-        embedding_space="levels",
         model_version=VERSION,
         request_id=request_id,
     )
@@ -230,7 +238,6 @@ def _embed(message: Any, request: Any, request_id: str) -> Any:
     return message("EmbedResponse")(
         latent=[level, -level],
         features=[level, level, level] if request.features else [],
-        embedding_space="levels",
         prior_distance=level,
         model_version=VERSION,
         request_id=request_id,
@@ -278,9 +285,9 @@ def _model(service: Service, message: Any) -> Any:
 
 def _others(service: Service, message: Any) -> dict[str, Any]:
     if service is Service.CLUSTER_ASSIGN:
-        clusters = [{"id": 0, "size": 5}, {"id": 1, "size": 7}]
+        clusters = [{"id": 0, "size": 5, "silhouette": 0.6, "exemplars": ["dark <1>.jpg"]}, {"id": 1, "size": 7}]
         return {"ListClusters": message("ListClustersResponse")(clusters=clusters, model_version=VERSION)}
     if service is Service.EMBED_LATENT:
-        space = message("GetSpaceResponse")(dimensions=2, feature_dimensions=3, embedding_space="levels", model_version=VERSION)
+        space = message("GetSpaceResponse")(dimensions=2, feature_dimensions=3, model_version=VERSION)
         return {"GetSpace": space}
     return {}
