@@ -168,7 +168,7 @@ def _decoder(path: Path) -> Path:
     return path
 
 
-def remove_background(root: Path, version: str = "0.0.1") -> Path:
+def remove_background(root: Path, version: str = "0.0.1", **details: float) -> Path:
     """Dark pixels are object: probability = 1 - brightness."""
     graph = _graph(
         root / "remove_background.onnx",
@@ -179,7 +179,7 @@ def remove_background(root: Path, version: str = "0.0.1") -> Path:
         {"probability": ["batch", SIZE, SIZE]},
         {"channel": np.array([3]), "unit": np.float32(1)},
     )
-    return _write(root, "remove_background", graph, version, details={"threshold": 0.5})
+    return _write(root, "remove_background", graph, version, details={"threshold": 0.5, **details})
 
 
 def everything(root: Path) -> Path:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.common import images
 from services.common.batching import Tensors
 from services.common.models import Bundle, BundleError, details
+from services.remove_background import refine
 
 Mask = npt.NDArray[np.uint8]
 # Smaller regions are specks, not components of the object.
@@ -37,14 +38,21 @@ class Parameters(BaseModel):
     output: Output = Field(Output.MASK, description="mask or cutout as a PNG, or both-as-json")
     frame: images.Frame = Field(images.Frame.SENSOR, description="rows as the camera stored them, or upright")
     threshold: float | None = Field(
-        None, gt=0, lt=1, description="probability from which a pixel is object; default: the model's"
+        None,
+        gt=0,
+        lt=1,
+        description="probability from which a pixel is object; default: the model's, without the regions it holds for weak",
     )
 
 
 class Details(BaseModel):
-    """The service's own part of the manifest."""
+    """The service's own part of the manifest.
+
+    A region above ``threshold`` is object only if its probability reaches ``strong`` somewhere; 0: every region is.
+    """
 
     threshold: float = Field(gt=0, lt=1)
+    strong: float = Field(0, ge=0, lt=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Predictor:
     """Reads ``probability: float32[batch, height, width]``, of a pixel being object."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._threshold = details(bundle, Details).threshold
+        self._details = details(bundle, Details)
         if "probability" not in bundle.outputs:
             raise BundleError(f"{bundle.path}: a mask model needs an output `probability`")
         if bundle.manifest.input.resize is not images.ResizeRule.SQUASH:
@@ -88,35 +96,37 @@ class Predictor:
 
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> Removal:
         """``outputs["probability"]``: float32 [height, width] of the model's size, upright."""
-        probability = outputs["probability"]
-        threshold = parameters.threshold or self._threshold
-        mask = full_size_mask(probability, (photograph.height, photograph.width), threshold)
-        pixels = photograph.pixels
-        if parameters.frame is images.Frame.SENSOR:
+        # Who asks for a threshold gets every pixel from it on.
+        own = parameters.threshold is None
+        threshold = parameters.threshold or self._details.threshold
+        probability = refine.without_weak(outputs["probability"], threshold, self._details.strong if own else 0)
+        mask = full_size_mask(probability, photograph.pixels, (photograph.height, photograph.width), threshold)
+        in_sensor_frame, wants = parameters.frame is images.Frame.SENSOR, parameters.output
+        if in_sensor_frame:
             mask = images.to_sensor(mask, photograph.orientation)
-            pixels = images.to_sensor(pixels, photograph.orientation)
-        wants = parameters.output
+        cutout = b""
+        if wants is not Output.MASK:
+            pixels = photograph.pixels
+            cutout = _png(np.dstack([images.to_sensor(pixels, photograph.orientation) if in_sensor_frame else pixels, mask]))
         return Removal(
             mask=b"" if wants is Output.CUTOUT else _png(mask),
-            cutout=b"" if wants is Output.MASK else _png(np.dstack([pixels, mask])),
+            cutout=cutout,
             report=report(mask, probability, threshold),
             notes=photograph.notes,
         )
 
 
-def full_size_mask(probability: npt.NDArray[np.float32], size: tuple[int, int], threshold: float) -> Mask:
-    """Probability [h, w] -> mask uint8 of ``size`` = (height, width), 255 object, 0 background.
+def full_size_mask(probability: npt.NDArray[np.float32], pixels: images.RGB, size: tuple[int, int], threshold: float) -> Mask:
+    """Probability [h, w] and its photograph uint8 [H, W, 3], perhaps shrunk -> mask uint8 of ``size`` = (height, width),
+    the photograph's own: 255 object, 0 background.
 
-    The probability is interpolated and then cut at the threshold itself: its own range is never stretched, so that an
+    The probability is refined, interpolated and cut at the threshold itself: its own range is never stretched, so that an
     empty scene stays empty.
     """
     height, width = size
-    # 8 bits resolve the threshold to 1/255, and cost a quarter of float's memory at 50 MP.
-    grey = Image.fromarray(np.rint(probability * 255).astype(np.uint8))
-    # At least 1: below a threshold of 1/510, certain background would otherwise be object.
-    least = max(1, round(threshold * 255))
-    cut = [0] * least + [255] * (256 - least)
-    return np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR).point(cut))
+    # 8 bits cost a quarter of float's memory at 50 MP.
+    level = Image.fromarray(refine.refine(probability, pixels, threshold))
+    return np.asarray(level.resize((width, height), Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128))
 
 
 def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float) -> Report:

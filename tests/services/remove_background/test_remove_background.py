@@ -7,13 +7,15 @@ import io
 from pathlib import Path
 from typing import Any
 
+import mahotas
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from services.common import models
+from services.common import images, models
 from services.common.models import BundleError
-from services.remove_background.predictor import Predictor, full_size_mask, report
+from services.remove_background import refine
+from services.remove_background.predictor import Parameters, Predictor, full_size_mask, report
 from tests import tiny
 from tests.files import encode
 from tests.serving import Served, on_both
@@ -168,21 +170,110 @@ def test_notes_reach_the_header(served: Served) -> None:
     assert answer["notes"] == ["the file holds several pages; the first was used"]
 
 
+def blank(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), 128, np.uint8)
+
+
 class TestMask:
     def test_is_cut_at_the_threshold(self) -> None:
-        probability = np.array([[0.0, 0.49, 0.5, 0.51, 1.0]], np.float32)
-        assert full_size_mask(probability, (1, 5), 0.5).tolist() == [[0, 0, 255, 255, 255]]
+        probability = np.repeat(np.array([[0.0, 0.49, 0.5, 0.51, 1.0]], np.float32), 20, axis=0)
+        assert full_size_mask(probability, blank(20, 5), (20, 5), 0.5).tolist() == [[0, 0, 255, 255, 255]] * 20
 
     @pytest.mark.parametrize("threshold", [0.001, 0.999])
     def test_extreme_thresholds(self, threshold: float) -> None:
         """Certain background is never object, certain object always."""
-        mask = full_size_mask(np.array([[0.0, 1.0]], np.float32), (1, 2), threshold)
-        assert mask.tolist() == [[0, 255]]
+        probability = np.repeat(np.array([[0.0, 1.0]], np.float32), 20, axis=0)
+        assert full_size_mask(probability, blank(20, 2), (20, 2), threshold).tolist() == [[0, 255]] * 20
 
     def test_specks_are_no_components(self) -> None:
         probability = np.zeros((100, 100), np.float32)
         probability[10:20, 10:20], probability[50, 50] = 1, 1
-        assert report(full_size_mask(probability, (100, 100), 0.5), probability, 0.5).components == 1
+        mask = full_size_mask(probability, blank(100, 100), (100, 100), 0.5)
+        assert report(mask, probability, 0.5).components == 1
+
+
+class TestEdges:
+    """A disc on a noisy ground, and what a small network would say of it: a blurred silhouette, a pixel too far right."""
+
+    SIDE, GRID = 512, 64
+
+    @pytest.fixture
+    def disc(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(truth bool, photograph uint8, probability float32 of the grid)."""
+        rng = np.random.default_rng(5)
+        rows, columns = np.mgrid[: self.SIDE, : self.SIDE]
+        truth = np.hypot(rows - 250, columns - 260) < 140
+        pixels = np.where(truth[..., None], (150, 90, 60), (70, 110, 140)) + rng.normal(0, 12, (self.SIDE, self.SIDE, 3))
+        seen = np.roll(truth, self.SIDE // self.GRID, axis=1)
+        small = Image.fromarray(seen.astype(np.uint8) * 255).resize((self.GRID, self.GRID), Image.Resampling.BOX)
+        blurred = np.asarray(small.filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
+        return truth, pixels.clip(0, 255).astype(np.uint8), blurred
+
+    @staticmethod
+    def wrong(mask: np.ndarray, truth: np.ndarray) -> int:
+        return int(np.count_nonzero((mask == 255) != truth))
+
+    def test_follow_the_photograph(self, disc: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        truth, pixels, probability = disc
+        interpolated = full_size_mask(probability, blank(self.SIDE, self.SIDE), truth.shape, 0.5)
+        refined = full_size_mask(probability, pixels, truth.shape, 0.5)
+        assert self.wrong(interpolated, truth) > 4000, "the fixture is wrong enough to be worth refining"
+        assert self.wrong(refined, truth) < 0.1 * self.wrong(interpolated, truth)
+
+    def test_what_is_sure_is_left_as_it_is(self, disc: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """A patch of the ground's colour in the middle of the object makes no hole, one of the object's far off no island."""
+        truth, pixels, probability = disc
+        pixels[230:270, 240:280], pixels[440:500, 440:500] = (70, 110, 140), (150, 90, 60)
+        assert self.wrong(full_size_mask(probability, pixels, truth.shape, 0.5), truth) < 500
+
+    def test_leave_no_crumbs(self, disc: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Dots of the other's colour on both sides of the silhouette are neither islands nor holes."""
+        truth, pixels, probability = disc
+        for radius, colour in ((130, (70, 110, 140)), (152, (150, 90, 60))):
+            for angle in np.linspace(0, 6, 9):
+                row, column = round(250 + radius * np.sin(angle)), round(260 + radius * np.cos(angle))
+                pixels[row - 3 : row + 3, column - 3 : column + 3] = colour
+        mask = full_size_mask(probability, pixels, truth.shape, 0.5)
+        assert [mahotas.label(mask == value)[1] for value in (0, 255)] == [1, 1]
+
+    @pytest.mark.parametrize("size", [(1, 1), (7, 3001), (97, 161), (1030, 1500)])
+    def test_any_size_of_photograph(self, size: tuple[int, int]) -> None:
+        rng = np.random.default_rng(1)
+        pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        probability = rng.random((40, 24), dtype=np.float32)
+        mask = full_size_mask(probability, pixels, size, 0.5)
+        assert mask.shape == size
+        assert set(np.unique(mask)) <= {0, 255}
+
+    def test_a_shrunk_photograph_serves_as_well(self, disc: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        truth, pixels, probability = disc
+        half = np.asarray(Image.fromarray(pixels).reduce(2))
+        assert self.wrong(full_size_mask(probability, half, truth.shape, 0.5), truth) < 0.02 * truth.sum()
+
+
+class TestWeakRegions:
+    def test_are_left_out_whole(self) -> None:
+        probability = np.zeros((60, 60), np.float32)
+        probability[5:25, 5:25], probability[10, 10] = 0.7, 0.99
+        probability[40:50, 40:50] = 0.9
+        kept = refine.without_weak(probability, 0.5, 0.98)
+        assert np.array_equal(kept[:30], probability[:30])
+        assert not kept[30:].any()
+
+    def test_below_the_threshold_nothing_changes(self) -> None:
+        probability = np.full((8, 8), 0.4, np.float32)
+        assert np.array_equal(refine.without_weak(probability, 0.5, 0.98), probability)
+
+    @pytest.mark.parametrize(("parameters", "empty"), [({}, True), ({"threshold": 0.5}, False)])
+    def test_the_manifest_says_how_weak_and_a_threshold_overrules_it(
+        self, tmp_path: Path, parameters: dict[str, float], empty: bool
+    ) -> None:
+        """A grey of 20 % brightness is object with probability 0.8."""
+        path = tiny.remove_background(tmp_path, strong=0.9)
+        bundle = models.load(path)
+        decoded = images.decode(encode(Image.new("RGB", (40, 30), (51, 51, 51))), images.Limits(), images.Frame.DISPLAY)
+        outputs = {name: value[0] for name, value in bundle.run(bundle.prepare(decoded.pixels)[None]).items()}
+        assert Predictor(bundle).answer(decoded, outputs, Parameters(**parameters)).report.empty is empty
 
 
 @pytest.mark.parametrize(("make", "reason"), [(tiny.classify, "threshold"), (tiny.embed_latent, "threshold")])
