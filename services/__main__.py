@@ -50,7 +50,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory(prefix="maquette-") as home:
-        running = {name: _start(name, Path(home), chosen.drain_seconds) for name in names}
+        running = {name: _start(name, Path(home), chosen) for name in names}
         waiting = dict.fromkeys(names, time.monotonic() + _READY_WITHIN)
         failed = ""
         while not stopping and not failed:
@@ -72,20 +72,22 @@ def main() -> int:
     return int(bool(failed))
 
 
-def _start(name: str, home: Path, drain_seconds: float) -> subprocess.Popen[bytes]:
+def _start(name: str, home: Path, chosen: settings.Settings) -> subprocess.Popen[bytes]:
     class_name = "".join(word.title() for word in name.split("_"))
     own = home / name
     own.mkdir()
     environment = {
         "MAQUETTE_LOG_FORMAT": "console",
         **os.environ,
+        # The service runs in the folder of its code; a relative path is the caller's.
+        **{f"{settings.PREFIX}{name.upper()}": str(value.absolute()) for name, value in chosen if isinstance(value, Path)},
         "BENTOML_DO_NOT_TRACK": "True",
         # BentoML empties the metrics folder in its home at start: services that shared one would lose each other's.
         "BENTOML_HOME": str(own),
     }
     target = f"services.{name}.service:{class_name}"
     # Without a limit of its own, HTTP would wait for a caller that never finishes sending.
-    drain = ["--timeout-graceful-shutdown", str(math.ceil(drain_seconds))]
+    drain = ["--timeout-graceful-shutdown", str(math.ceil(chosen.drain_seconds))]
     command = [sys.executable, "-m", "bentoml", "serve", target, *drain]
     # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
     return subprocess.Popen(command, cwd=settings.ROOT, env=environment, start_new_session=True)

@@ -123,7 +123,9 @@ class Refused(Exception):
 class Served:
     """One service running as ``python -m services NAME``."""
 
-    def __init__(self, name: str, home: Path, environment: Mapping[str, str], authority: Any = None) -> None:
+    def __init__(
+        self, name: str, home: Path, environment: Mapping[str, str], authority: Any = None, folder: Path = ROOT
+    ) -> None:
         """``authority`` is the trustme CA that signed the server's certificate, where it has one."""
         self.kind = KINDS[name]
         self._authority = authority
@@ -136,7 +138,7 @@ class Served:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services", name],
-                cwd=ROOT,
+                cwd=folder,
                 env=inherited | settings,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -310,11 +312,11 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def holding_upload(served: Served, image: bytes, key: str = "") -> Iterator[socket.socket]:
-    """An HTTP call that has sent all but the last byte of its photograph, and so is at work until it sends that."""
-    at_work = served.metric("maquette_at_work")
+    """An HTTP call that has sent all but the last byte of its photograph: it is let in, and not yet at work."""
+    before = served.metric("maquette_bytes_received")
     with socket.create_connection((served.host, served.http_port)) as connection:
         headers = ("Host: test", "Content-Type: image/png", f"Content-Length: {len(image)}", f"X-API-Key: {key}")
         head = "\r\n".join((f"POST {served.kind.path} HTTP/1.1", *headers, "", ""))
         connection.sendall(head.encode() + image[:-1])
-        until(lambda: served.metric("maquette_at_work") > at_work, lambda: "the call was not let in")
+        until(lambda: served.metric("maquette_bytes_received") >= before + len(image) - 1, lambda: "the call was not let in")
         yield connection

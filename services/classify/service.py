@@ -11,7 +11,7 @@ from starlette.responses import Response
 from protos.maquette.classify.v1.classify_pb2_grpc import add_ClassifyServiceServicer_to_server
 from services.classify.predictor import Parameters, Predictor
 from services.classify.servicer import SERVICE, ClassifyRuntime, Servicer, message, model
-from services.common import http, openapi, settings
+from services.common import gateway, http, openapi, settings
 from services.common.lifecycle import Lifecycle
 
 NAME, PATH = "classify", "/v1/classify"
@@ -44,4 +44,4 @@ class Classify:
         return await http.respond(RUNTIME, request, partial(message, RUNTIME))
 
 
-Classify.add_asgi_middleware(http.Gateway, service=NAME, settings=SETTINGS, methods={PATH: "Classify", "/v1/model": "GetModel"})
+Classify.add_asgi_middleware(gateway.Gateway, runtime=RUNTIME, methods={PATH: "Classify", "/v1/model": "GetModel"})

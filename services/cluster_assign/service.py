@@ -11,7 +11,7 @@ from starlette.responses import Response
 from protos.maquette.cluster_assign.v1.cluster_assign_pb2_grpc import add_ClusterAssignServiceServicer_to_server
 from services.cluster_assign.predictor import Parameters, Predictor
 from services.cluster_assign.servicer import SERVICE, ClusterRuntime, Servicer, clusters, message, model
-from services.common import http, openapi, settings
+from services.common import gateway, http, openapi, settings
 from services.common.lifecycle import Lifecycle
 
 NAME, PATH = "cluster_assign", "/v1/cluster-assign"
@@ -52,8 +52,7 @@ class ClusterAssign:
 
 
 ClusterAssign.add_asgi_middleware(
-    http.Gateway,
-    service=NAME,
-    settings=SETTINGS,
+    gateway.Gateway,
+    runtime=RUNTIME,
     methods={PATH: "Assign", "/v1/clusters": "ListClusters", "/v1/model": "GetModel"},
 )

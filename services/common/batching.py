@@ -110,13 +110,18 @@ class Budget:
     def used(self) -> int:
         return self._used
 
+    def require(self, amount: int) -> None:
+        """Raises ``Overloaded`` when ``amount`` is not free at this moment."""
+        if self._waiting or self._used + min(amount, self._total) > self._total:
+            raise errors.Overloaded(self._sentence)
+
     @asynccontextmanager
     async def hold(self, amount: int, *, wait: bool) -> AsyncIterator[None]:
         """Hold ``amount`` for the block. When it is not free: wait for it, or raise ``Overloaded``."""
         amount = min(amount, self._total)
         if self._waiting or self._used + amount > self._total:
             if not wait:
-                raise errors.Overloaded(self._sentence)
+                self.require(amount)
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((amount, turn))
             try:

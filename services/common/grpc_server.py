@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from protos.maquette.common.v1 import common_pb2
-from services.common import errors, http, telemetry
+from services.common import errors, gateway, telemetry
 from services.common.runtime import Runtime
 from services.common.settings import Settings, url_host
 
@@ -50,7 +50,7 @@ class Server:
                 ("grpc.so_reuseport", int(settings.workers > 1)),
                 ("grpc.max_receive_message_length", settings.limits.max_bytes + _HEADROOM),
                 ("grpc.max_send_message_length", -1),
-                # Clients may ask every ten seconds whether we are there. We ask too: one that vanished holds no stream for ever.
+                # Clients may ask every ten seconds whether we are there. We ask them too, or one that vanished held its stream.
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
                 ("grpc.keepalive_time_ms", 60_000),
@@ -217,7 +217,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             with self._call(method, headers) as call:
                 try:
-                    http.authorise(headers, self._settings)
+                    gateway.authorise(headers, self._settings)
                     context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
                     return await behaviour(request, context)
                 except Exception as error:
@@ -230,7 +230,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         async def answer(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             with self._call(method, headers) as call:
                 try:
-                    http.authorise(headers, self._settings)
+                    gateway.authorise(headers, self._settings)
                     context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
                     async for response in behaviour(requests, context):
                         yield response

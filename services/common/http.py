@@ -1,14 +1,12 @@
-"""HTTP: what a photograph's request looks like, the gateway every request passes, and the pages beside the API.
+"""HTTP: what a photograph's request looks like, its answer or problem, and the pages beside the API.
 
-BentoML routes the POST endpoints. The rest it leaves open or answers in shapes of its own, so one ASGI middleware, the
-:class:`Gateway`, counts bytes, checks the key, drops work for callers who hang up, and makes every error problem+json.
+BentoML routes the POST endpoints; every request passes ``gateway.py`` before.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from bentoml import IODescriptor
@@ -21,19 +19,12 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message as AsgiMessage
 
 from services.common import errors, images, telemetry
 from services.common.runtime import Runtime
 from services.common.settings import Settings
 
 FIELD = "image"
-# What multipart wraps around the photograph, and the other fields.
-_FORM_OVERHEAD = 64 * 1024
-# Probes, scrapes and the API's own page: no key, no access log.
-_OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/docs.json", "/")
-_ASSETS = "/static_content/"
 # BentoML's own page loads a tag manager from elsewhere; this one shows the same document and asks nobody.
 _INDEX = """<!doctype html>
 <html lang="en">
@@ -45,13 +36,6 @@ _INDEX = """<!doctype html>
 <script>SwaggerUIBundle({{url: "./docs.json", dom_id: "#page", validatorUrl: null}})</script>
 </html>
 """
-# What BentoML and Starlette answer by themselves, by status.
-_FOREIGN = {
-    404: ("NOT_FOUND", "There is nothing at this path; /docs.json lists what there is."),
-    405: ("METHOD_NOT_ALLOWED", "This path does not take this method; /docs.json says which it takes."),
-    503: ("NOT_READY", "The service is not ready; try again in a moment."),
-    504: ("DEADLINE_EXCEEDED", "The request was not answered in time; try again."),
-}
 
 
 class ImageRequest(IODescriptor):
@@ -107,8 +91,7 @@ async def respond(
     """The whole of an image endpoint: read, parse, answer; ``message`` makes the proto, ``render`` the answer if not JSON."""
 
     async def answer() -> Response:
-        async with runtime.slot():
-            data, values = await read_photograph(request, runtime.settings)
+        async with runtime.received(partial(read_photograph, request, runtime.settings)) as (data, values):
             return (render or as_json)(message(await runtime.answer(data, runtime.parse(values))))
 
     return await guarded(answer())
@@ -159,118 +142,6 @@ def problem(code: str, detail: str, request_id: str) -> Response:
     }
     headers = {"Retry-After": str(row.retry_after)} if row.retry_after else None
     return JSONResponse(body, row.http, headers, media_type="application/problem+json")
-
-
-class Gateway:
-    """ASGI middleware around the whole BentoML application of one service."""
-
-    def __init__(self, app: ASGIApp, service: str, settings: Settings, methods: Mapping[str, str]) -> None:
-        """``methods`` maps a path to the RPC's name, the ``method`` label of metrics and logs."""
-        self._app, self._service, self._methods = app, service, methods
-        self._most_bytes = settings.limits.max_bytes + _FORM_OVERHEAD
-        self._too_many = images.too_many_bytes(settings.limits)
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        path = scope["path"]
-        if path in _OPEN_PATHS or path.startswith(_ASSETS):
-            quiet = telemetry.Call("page", telemetry.request_id(headers.get("x-request-id")))
-            await self._app(scope, receive, _Answer(send, quiet).send)
-            return
-        with telemetry.call(self._service, "http", self._methods.get(path, "other"), headers) as call:
-            answer = _Answer(send, call)
-            try:
-                authorise(headers, self._settings)
-            except errors.Unauthenticated as error:
-                await answer.fail(error, scope, receive)
-            else:
-                await self._serve(scope, receive, answer)
-
-    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        """Run the application beside a reader that counts the body and notices when the caller hangs up."""
-        inbox: asyncio.Queue[AsgiMessage] = asyncio.Queue(maxsize=1)
-        application = asyncio.ensure_future(self._app(scope, inbox.get, answer.send))
-        reader = asyncio.ensure_future(self._read(receive, inbox))
-        try:
-            await asyncio.wait({application, reader}, return_when=asyncio.FIRST_COMPLETED)
-            if application.done():
-                application.result()
-                return
-            application.cancel()
-            await asyncio.wait({application})
-            if answer.started:
-                return
-            if reader.result():
-                await answer.fail(self._too_many, scope, receive)
-            else:
-                await answer.abandon(scope, receive)
-        finally:
-            reader.cancel()
-            application.cancel()
-
-    async def _read(self, receive: Receive, inbox: asyncio.Queue[AsgiMessage]) -> bool:
-        """Hand the body on; return True when it is too long, False when the caller has gone."""
-        count = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return False
-            count += len(message.get("body", b""))
-            if count > self._most_bytes:
-                # Read on for as much again without keeping it: a caller still sending would not see the answer.
-                while message.get("more_body") and count < 2 * self._most_bytes:
-                    message = await receive()
-                    count += len(message.get("body", b""))
-                return True
-            await inbox.put(message)
-
-
-class _Answer:
-    """Sends the answer with its request id, and turns errors of any other shape into problem+json."""
-
-    def __init__(self, send: Send, call: telemetry.Call) -> None:
-        self._send, self.call = send, call
-        self.started = False
-        self._replacement: Response | None = None
-
-    async def fail(self, error: errors.MaquetteError, scope: Scope, receive: Receive) -> None:
-        self.call.code = error.code
-        await problem(error.code, error.detail, self.call.request_id)(scope, receive, self.send)
-
-    async def abandon(self, scope: Scope, receive: Receive) -> None:
-        """For a caller who has gone. Nobody reads it, but BentoML's timeout, outside of us, waits for an answer to begin."""
-        self.call.code = "CANCELLED"
-        await Response(status_code=499)(scope, receive, self._send)
-
-    async def send(self, message: AsgiMessage) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            status, headers = message["status"], list(message["headers"])
-            kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-            if status >= 400 and not kind.startswith(b"application/problem+json"):
-                self.call.code, detail = _FOREIGN.get(status, ("INTERNAL", errors.Internal().detail))
-                self._replacement = problem(self.call.code, detail, self.call.request_id)
-                headers = list(self._replacement.raw_headers)
-                status = self._replacement.status_code
-            headers.append((b"x-request-id", self.call.request_id.encode()))
-            await self._send({**message, "status": status, "headers": headers})
-        elif self._replacement is None:
-            await self._send(message)
-        elif not message.get("more_body"):
-            await self._send({"type": "http.response.body", "body": self._replacement.body})
-
-
-def authorise(headers: Mapping[str, str], settings: Settings) -> None:
-    """Raises ``Unauthenticated`` when a key is configured and ``x-api-key`` or ``authorization: Bearer`` is not it."""
-    if settings.api_key is None:
-        return
-    sent = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(sent.encode(), settings.api_key.get_secret_value().encode()):
-        raise errors.Unauthenticated("Send the API key as x-api-key, or as authorization: Bearer.")
 
 
 def pages(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from enum import Enum, auto
@@ -143,23 +143,45 @@ class Runtime(Generic[Parameters, Answer, P]):
         return parse(self._parameters, values)
 
     @asynccontextmanager
-    async def slot(self, *, wait: bool = False) -> AsyncIterator[None]:
+    async def in_time(self) -> AsyncIterator[None]:
+        """At most the configured time for the block. Raises ``DeadlineExceeded``."""
+        try:
+            async with asyncio.timeout(self.settings.timeout_seconds):
+                yield
+        except TimeoutError:
+            raise errors.DeadlineExceeded(
+                "The photograph was not answered in time; try again, or send a smaller one."
+            ) from None
+
+    @asynccontextmanager
+    async def slot(self, *, wait: bool = False, let_in: bool = False) -> AsyncIterator[None]:
         """A place among the calls at work, for at most the configured time.
 
-        ``wait`` is for streams, which hold their callers back instead of refusing them. Raises ``NotReady``,
-        ``Overloaded``, ``DeadlineExceeded``.
+        ``wait`` is for streams, which hold their callers back instead of refusing them; ``let_in`` for calls that began
+        before a drain did. Raises ``NotReady``, ``Overloaded``, ``DeadlineExceeded``.
         """
-        self.require_ready()
-        async with self._calls.hold(1, wait=wait):
+        if not let_in:
+            self.require_ready()
+        async with self._calls.hold(1, wait=wait), self.in_time():
             telemetry.AT_WORK.inc()
             try:
-                async with asyncio.timeout(self.settings.timeout_seconds):
-                    yield
-            except TimeoutError:
-                sentence = "The photograph was not answered in time; try again, or send a smaller one."
-                raise errors.DeadlineExceeded(sentence) from None
+                yield
             finally:
                 telemetry.AT_WORK.dec()
+
+    @asynccontextmanager
+    async def received(self, read: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
+        """What ``read`` gives, and then a :meth:`slot`: who sends slowly keeps nobody out. One time limit for both.
+
+        A call that would be refused is refused before its body is sent. Raises what both of them do.
+        """
+        self.require_ready()
+        self._calls.require(1)
+        async with self.in_time():
+            with telemetry.RECEIVING.track_inprogress():
+                body = await read()
+            async with self.slot(let_in=True):
+                yield body
 
     async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
         """One encoded photograph -> its answer, within a :meth:`slot`. Raises any of the domain errors."""

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     max_queue: int = Field(64, ge=1, le=10_000, description="calls at work or waiting in a worker; further ones are OVERLOADED")
     max_mebibytes: int = Field(64, ge=1, le=1024, description="size of one encoded photograph, MiB")
     max_megapixels: int = Field(120, ge=1, le=1000, description="width x height of one photograph, by its header")
+    mebibytes_in_flight: int = Field(256, ge=1, description="bytes of HTTP bodies a worker holds at once, MiB")
     megapixels_in_flight: int = Field(240, ge=1, description="decoded pixels a worker holds at once, in megapixels")
     stream_window: int = Field(8, ge=1, le=256, description="items of one gRPC stream at work at once")
     timeout_seconds: float = Field(30.0, gt=0, description="longest a photograph may take; a nearer gRPC deadline wins")

@@ -43,6 +43,8 @@ BATCH_SIZE = prometheus.Histogram("maquette_batch_size", "Photographs in one run
 AT_WORK = prometheus.Gauge(
     "maquette_at_work", "Calls and stream items let in, at most MAQUETTE_MAX_QUEUE", multiprocess_mode="livesum"
 )
+RECEIVING = prometheus.Gauge("maquette_receiving", "HTTP calls whose body is still on its way", multiprocess_mode="livesum")
+BYTES_RECEIVED = prometheus.Gauge("maquette_bytes_received", "Bytes of bodies held by HTTP calls", multiprocess_mode="livesum")
 PIXELS_IN_FLIGHT = prometheus.Gauge("maquette_pixels_in_flight", "Decoded pixels held at once", multiprocess_mode="livesum")
 READY = prometheus.Gauge("maquette_ready", "1 while the service answers", multiprocess_mode="livemin")
 MODEL = prometheus.Gauge("maquette_model", "1 for the version served", ["service", "version"], multiprocess_mode="livemax")

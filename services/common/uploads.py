@@ -56,7 +56,9 @@ async def respond(
         await stack.enter_async_context(_AT_WORK.hold(1, wait=False))
         runtime.require_ready()
         try:
-            form = await request.form(max_files=MOST, max_fields=0)
+            # A batch that is never sent to its end would hold its place for ever.
+            async with runtime.in_time():
+                form = await request.form(max_files=MOST, max_fields=0)
         except HTTPException:
             raise errors.ImageMissing(f"Send multipart with 1 to {MOST} files in `{FIELD}`, and nothing else.") from None
         stack.push_async_callback(form.close)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from protos.maquette.embed_latent.v1.embed_latent_pb2_grpc import add_EmbedLatentServiceServicer_to_server
-from services.common import http, openapi, settings
+from services.common import gateway, http, openapi, settings
 from services.common.lifecycle import Lifecycle
 from services.embed_latent import batch, walk
 from services.embed_latent.predictor import Parameters
@@ -62,9 +62,8 @@ class EmbedLatent:
 
 
 EmbedLatent.add_asgi_middleware(
-    http.Gateway,
-    service=NAME,
-    settings=SETTINGS,
+    gateway.Gateway,
+    runtime=RUNTIME,
     methods={
         PATH: "Embed",
         walk.PATH: "Decode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,8 +23,8 @@ async def respond(runtime: EmbedRuntime, request: Request) -> Response:
     """One point: the picture itself, with the rest of the answer in ``X-Maquette-Answer``; several, or where ``Accept`` asks
     for JSON: JSON with base64. Raises any of the domain errors.
     """
-    async with runtime.slot():
-        answer = await runtime.decode(await _values(request))
+    async with runtime.received(partial(_values, request)) as values:
+        answer = await runtime.decode(values)
         return _render(runtime, answer, "application/json" in request.headers.get("accept", ""))
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.remove_background_pb2_grpc import add_RemoveBackgroundServiceServicer_to_server
-from services.common import http, openapi, settings
+from services.common import gateway, http, openapi, settings
 from services.common.lifecycle import Lifecycle
 from services.remove_background import archive
 from services.remove_background.predictor import Parameters, Predictor
@@ -67,8 +67,7 @@ def render(answer: pb.RemoveBackgroundResponse) -> Response:
 
 
 RemoveBackground.add_asgi_middleware(
-    http.Gateway,
-    service=NAME,
-    settings=SETTINGS,
+    gateway.Gateway,
+    runtime=RUNTIME,
     methods={PATH: "RemoveBackground", "/v1/model": "GetModel", archive.PATH: "Masks"},
 )

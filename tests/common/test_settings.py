@@ -30,6 +30,7 @@ WRONG = {
     "MAX_QUEUE": "-1",
     "MAX_MEBIBYTES": "0",
     "MAX_MEGAPIXELS": "1e9",
+    "MEBIBYTES_IN_FLIGHT": "0",
     "MEGAPIXELS_IN_FLIGHT": "0",
     "STREAM_WINDOW": "0",
     "TIMEOUT_SECONDS": "0",

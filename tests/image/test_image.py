@@ -159,15 +159,21 @@ def test_a_drain_loses_no_call(start: Callable[..., Pod]) -> None:
         watcher = threading.Thread(target=watch)
         watcher.start()
         calls = [pool.submit(over_grpc, channel) if index % 2 else pool.submit(over_http) for index in range(CALLS)]
-        serving.until(lambda: min(answered.values()) >= CALLS, lambda: f"no load: {answered} {[c for c in calls if c.done()]}")
-        draining.signal("TERM")
-        began = time.monotonic()
-        serving.until(lambda: draining.readiness() == 503, lambda: "HTTP readiness was not taken back")
-        status = draining.wait()
-        seconds = time.monotonic() - began
-        after = dict(answered)
-        serving.until(lambda: min(answered[key] - after[key] for key in after) >= CALLS, lambda: "the other replica is alone")
-        stopped.set()
+        try:
+            serving.until(
+                lambda: min(answered.values()) >= CALLS, lambda: f"no load: {answered} {[c for c in calls if c.done()]}"
+            )
+            draining.signal("TERM")
+            began = time.monotonic()
+            serving.until(lambda: draining.readiness() == 503, lambda: "HTTP readiness was not taken back")
+            status = draining.wait()
+            seconds = time.monotonic() - began
+            after = dict(answered)
+            serving.until(
+                lambda: min(answered[key] - after[key] for key in after) >= CALLS, lambda: "the other replica is alone"
+            )
+        finally:
+            stopped.set()
         for call in calls:
             call.result()
         watcher.join()

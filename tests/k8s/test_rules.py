@@ -135,7 +135,7 @@ def test_threads_are_the_cpu_limit(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", DEPLOYED)
-def test_memory_holds_the_pixels_it_is_allowed(what: str) -> None:
+def test_memory_holds_the_pixels_and_bodies_it_is_allowed(what: str) -> None:
     for workload in of_kind(what, "Deployment"):
         this = container(workload)
         env = environment(this)
@@ -143,7 +143,8 @@ def test_memory_holds_the_pixels_it_is_allowed(what: str) -> None:
         largest = int(env["MAQUETTE_MAX_MEGAPIXELS"]["value"]) if "MAQUETTE_MAX_MEGAPIXELS" in env else largest
         # A photograph above the budget is let through alone.
         pixels = max(largest, int(env["MAQUETTE_MEGAPIXELS_IN_FLIGHT"]["value"])) * 1_000_000
-        assert bytes_of(this["resources"]["limits"]["memory"]) >= IDLE_BYTES + BYTES_A_PIXEL * pixels
+        bodies = int(env["MAQUETTE_MEBIBYTES_IN_FLIGHT"]["value"]) * 2**20
+        assert bytes_of(this["resources"]["limits"]["memory"]) >= IDLE_BYTES + bodies + BYTES_A_PIXEL * pixels
 
 
 @pytest.mark.parametrize("what", DEPLOYED)
@@ -152,8 +153,7 @@ def test_spooled_uploads_fit_the_scratch_volume(what: str) -> None:
         this = container(workload)
         [volume] = [volume for volume in pod(workload)["volumes"] if volume["name"] == "tmp"]
         size = bytes_of(volume["emptyDir"]["sizeLimit"])
-        one = settings.Settings.model_fields["max_mebibytes"].default * 2**20
-        assert size >= int(environment(this)["MAQUETTE_MAX_QUEUE"]["value"]) * one
+        assert size >= int(environment(this)["MAQUETTE_MEBIBYTES_IN_FLIGHT"]["value"]) * 2**20
         assert bytes_of(this["resources"]["limits"]["ephemeral-storage"]) >= size
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.serving import KINDS, Refused, Served, holding_upload, on_both, read,
 
 GOOD = tiny.picture()
 KEY = "correct horse"
+ROOM = 2 * 2**20
 
 
 # What a caller can do wrong to a service with default settings, and the code of it.
@@ -69,8 +71,9 @@ def refused(act: Callable[[], Any], code: str, transport: str) -> Refused:
 
 @pytest.fixture(scope="module")
 def strict(serve: Callable[..., Served]) -> Served:
-    """It wants a key, and takes one call at a time."""
-    return serve("classify", api_key=KEY, max_queue=1).until_ready()
+    """It wants a key, takes one call at a time, and has room for the bytes of two."""
+    room = {"max_mebibytes": 1, "mebibytes_in_flight": ROOM // 2**20}
+    return serve("classify", api_key=KEY, max_queue=1, timeout_seconds=150, **room).until_ready()
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +156,27 @@ def test_the_key_guards_questions_and_streams_and_not_probes(strict: Served) -> 
 
 @on_both
 def test_overloaded(strict: Served, transport: str) -> None:
-    """One call that is still being sent fills the queue of one; when it ends, the next is let in."""
+    """One large photograph at work fills the queue of one; when it is answered, the next is let in."""
     key = {"x-api-key": KEY}
-    with holding_upload(strict, GOOD, KEY) as upload:
+    large = encode(Image.new("RGB", (11_000, 9_000)))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(strict.call, "http", large, headers=key)
+        until(lambda: first.done() or strict.metric("maquette_at_work") == 1, lambda: "the call was not let in")
         refused(lambda: strict.call(transport, GOOD, headers=key), "OVERLOADED", transport)
-        upload.sendall(GOOD[-1:])
-        assert b" 200 OK" in upload.recv(65536)
+        assert first.result()["predictions"]
     assert strict.call(transport, GOOD, headers=key)["predictions"]
+
+
+def test_more_bytes_at_once_than_there_is_room_for(strict: Served) -> None:
+    """Room for two photographs of the largest size: the third sender is refused, the first two are answered."""
+    key = {"x-api-key": KEY}
+    photograph = GOOD + bytes(ROOM // 2 - len(GOOD))
+    with holding_upload(strict, photograph, KEY) as one, holding_upload(strict, photograph, KEY) as other:
+        refused(lambda: strict.call("http", GOOD + bytes(2**16), headers=key), "OVERLOADED", "http")
+        for upload in (one, other):
+            upload.sendall(photograph[-1:])
+            assert b" 200 OK" in upload.recv(65536)
+    assert strict.call("http", GOOD, headers=key)["predictions"]
 
 
 @on_both
@@ -278,10 +295,10 @@ def test_not_ready_while_draining(serve: Callable[..., Served]) -> None:
         until(lambda: grpc_refused(served) is grpc.StatusCode.UNAVAILABLE, lambda: "gRPC goes on taking calls")
         upload.sendall(GOOD[-1:])
         answer = upload.recv(65536)
-        assert b" 200 OK" in answer, answer
+        assert b" 200 OK" in answer and b"\r\nconnection: close\r\n" in answer, answer
         late.sendall(b"\r\n" + GOOD)
         answer = late.recv(65536)
-        assert b" 503 " in answer, answer
+        assert b" 503 " in answer and b"\r\nconnection: close\r\n" in answer, answer
         watch.cancel()
         log = served.stop()
     assert served.process.returncode == 0, log

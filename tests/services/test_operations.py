@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests import tiny
-from tests.serving import KINDS, Refused, Served, as_dict, on_both, until
+from tests.serving import KINDS, ROOT, Refused, Served, as_dict, on_both, until
 
 GOOD = tiny.picture()
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -234,6 +234,16 @@ def test_a_taken_port_ends_the_second_service(running: dict[str, Served], serve:
     assert second.process.wait(60) == 2
     log = second.stop()
     assert log == f"maquette: port {taken} for classify is taken; end what listens there or set MAQUETTE_GRPC_PORT\n"
+
+
+def test_a_relative_path_is_the_caller_s(bundles: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").symlink_to(bundles)
+    environment = {"MAQUETTE_MODELS": "mine", "PYTHONPATH": str(ROOT)}
+    served = Served("classify", tmp_path, environment, folder=tmp_path).until_ready()
+    try:
+        assert served.get("http", "/v1/model")["model"]["version"] == "0.0.1"
+    finally:
+        served.stop()
 
 
 def test_http_1_0_and_keep_alive(running: dict[str, Served]) -> None:
