@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maquette import bulk, cluster_command, linked_data, mask_command, masks, records
+from maquette import bulk, cluster_command, embed_command, linked_data, mask_command, masks, records
 from maquette.client import IN_FLIGHT, PATIENCE
 from maquette.contract import Service
 from maquette.errors import MaquetteError, make
@@ -84,28 +84,7 @@ def classify(
 app.command()(cluster_command.cluster)
 
 
-@app.command()
-def embed(
-    paths: Paths,
-    features: Annotated[bool, typer.Option("--features", help="Also the encoder's wider feature vector.")] = False,
-    server: Server = "localhost",
-    key: Key = "",
-    ca: Ca = None,
-    timeout: Timeout = 120.0,
-    patience: Patience = PATIENCE,
-    format_: Chosen = None,
-    output: Output = None,
-    in_flight: InFlight = IN_FLIGHT,
-) -> None:
-    """Where does each figurine lie in the latent plane?"""
-    with connected(server, key, ca, timeout, patience) as client:
-        space = client.space()
-        found = found_in(paths)
-        shape = records.embed_shape(space.dimensions, space.feature_dimensions if features else 0)
-        answers = client.embed_many(_paths(found), features, in_flight=in_flight)
-        _report(found, answers, space.model_version, shape, format_, output, "embed")
-
-
+app.command()(embed_command.embed)
 app.command()(mask_command.mask)
 
 

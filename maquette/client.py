@@ -107,15 +107,18 @@ class Client:
         """:meth:`assign` for any number of images, as :meth:`classify_many` does it."""
         return self._many(Service.CLUSTER_ASSIGN, images, in_flight, neighbours=neighbours)
 
-    def embed(self, image: Image, features: bool | None = None) -> EmbedResponse:
-        """The latent point of one figurine and, with ``features``, the encoder's wider feature vector."""
-        return self._one(Service.EMBED_LATENT, image, features=features)  # type: ignore[no-any-return]
+    def embed(self, image: Image, features: bool | None = None, *, mask: bool | None = None) -> EmbedResponse:
+        """The latent point of one figurine and, with ``features``, the encoder's wider feature vector.
+
+        ``mask``: the service first lays the figure on white, where it has a mask model.
+        """
+        return self._one(Service.EMBED_LATENT, image, features=features, mask=mask)  # type: ignore[no-any-return]
 
     def embed_many(
-        self, images: Iterable[Image], features: bool | None = None, *, in_flight: int = IN_FLIGHT
+        self, images: Iterable[Image], features: bool | None = None, *, mask: bool | None = None, in_flight: int = IN_FLIGHT
     ) -> Iterator[Answer[EmbedResponse]]:
         """:meth:`embed` for any number of images, as :meth:`classify_many` does it."""
-        return self._many(Service.EMBED_LATENT, images, in_flight, features=features)
+        return self._many(Service.EMBED_LATENT, images, in_flight, features=features, mask=mask)
 
     def remove_background(
         self, image: Image, output: Output = "mask", *, frame: Frame = "sensor", threshold: float | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maquette import layout
+from maquette import layout, sections
 from maquette.columns import Columns
 from maquette.gather import Gathered
 from maquette.links import text
@@ -64,9 +64,9 @@ def page(
         columns=own,
         sections=[
             Section("The groups", _cards(clusters, of, records)),
-            Section("What may not be concluded", listed(_CAUTIONS)),
-            *failures(gathered),
-            Section("How this was made", facts(provenance)),
+            Section("What may not be concluded", sections.listed(_CAUTIONS)),
+            *sections.failures(gathered),
+            Section("How this was made", sections.facts(provenance)),
         ],
         near=layout.nearest(vectors, NEAREST).tolist(),
     )
@@ -125,21 +125,3 @@ def _files(title: str, names: Sequence[str]) -> str:
     if not names:
         return f'<p class="files">{title}: none</p>'
     return f'<p class="files">{title}: {html.escape(text(", ".join(names)))}</p>'
-
-
-def failures(gathered: Gathered) -> list[Section]:
-    """What is not on the map, and why; nothing where all is."""
-    if not gathered.failed:
-        return []
-    lines = (f"{photograph.path}: {reason}" for photograph, reason in gathered.failed)
-    return [Section(f"Not on the map: {len(gathered.failed):,}", listed(text(line) for line in lines))]
-
-
-def listed(sentences: Iterable[str]) -> str:
-    """An HTML list of plain sentences."""
-    return "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences) + "</ul>"
-
-
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """An HTML list of names and plain values, those empty left out."""
-    return "<dl>" + "".join(f"<dt>{html.escape(n)}</dt><dd>{html.escape(text(v))}</dd>" for n, v in pairs if v) + "</dl>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -47,8 +48,10 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
+        if self._stream is not None and self.path is not None:
             self._stream.close()
+            if not self._lines:  # nothing to go on from
+                self.path.unlink(missing_ok=True)
 
     def _read(self, stream: IO[bytes], path: Path) -> None:
         stream.seek(0)
@@ -119,7 +122,8 @@ class Journal:
             )
         if self._stream is not None and self.path is not None:
             try:
-                self._stream.write(json.dumps(record).encode() + b"\n")  # appended, wherever it was read last
+                self._lines[record["sha256"]] = self._stream.seek(0, os.SEEK_END)
+                self._stream.write(json.dumps(record).encode() + b"\n")
                 self._stream.flush()
             except OSError as error:
                 raise output.unwritable(self.path, error) from error

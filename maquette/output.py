@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from maquette.errors import FileFailed
+from maquette import parquet
+from maquette.errors import FileFailed, make
 from maquette.linked_data import Document, DocumentWriter
 from maquette.records import Record, Shape
 
@@ -26,6 +27,7 @@ class Format(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 class Writer(Protocol):
@@ -82,7 +84,7 @@ def choose(format_: Format | None, output: Path | None) -> Format:
     if format_ is not None:
         return format_
     if output is not None:
-        return Format.CSV if output.suffix.lower() == ".csv" else Format.JSONL
+        return {".csv": Format.CSV, ".parquet": Format.PARQUET}.get(output.suffix.lower(), Format.JSONL)
     return Format.TABLE if sys.stdout.isatty() else Format.JSONL
 
 
@@ -92,6 +94,15 @@ def writer(format_: Format, output: Path | None, shape: Shape, document: Documen
 
     Raises :class:`FileFailed`.
     """
+    if format_ is Format.PARQUET and document is None:
+        if output is None:
+            raise make("PARAMETER_INVALID", "Parquet is not for standard output; name a file with -o.")
+        try:
+            with parquet.writer(output, partial_name(output), shape) as rows:
+                yield rows
+        except OSError as error:
+            raise unwritable(output, error) from error
+        return
     with whole(output) if output else _stdout() as stream:
         if document is not None:
             items = DocumentWriter(stream, document)

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -31,13 +31,15 @@ _MOST_CATEGORIES = 60
 class Column:
     """What is known of each work: a text (category), a number or None, or a text that nothing is coloured by.
 
-    ``order`` are the categories as the legend has them; the others follow by size.
+    ``order`` are the categories as the legend has them; the others follow by size. ``like`` gives a category the colour and
+    shape of another.
     """
 
     name: str
     kind: Kind
     values: Sequence[str | float | None]
     order: Sequence[str] = ()
+    like: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,4 +163,5 @@ def _column(column: Column) -> dict[str, Any]:
     first = [text(name) for name in column.order if text(name) in counts]
     names = first + sorted((name for name in counts if name and name not in first), key=lambda name: (-counts[name], name))
     places = {name: place for place, name in enumerate(names)}
-    return start | {"names": names, "codes": [places.get(value, -1) for value in texts]}
+    like = [places.get(text(column.like.get(name, name)), place) for name, place in places.items()]
+    return start | {"names": names, "like": like, "codes": [places.get(value, -1) for value in texts]}

@@ -20,7 +20,8 @@ class Shape:
 
     ``columns`` are those of the CSV between the ones of every command; ``shown`` those of the table on a terminal;
     ``flatten`` gives the values of ``columns`` from a record without an error, where they are not the record's own.
-    ``subject`` names what a record is about; ``carries`` what each answer brings along.
+    ``subject`` names what a record is about; ``carries`` what each answer brings along. ``typed`` are the fields of Parquet
+    between those of every command: float, bool, str, or the length of a vector of floats; None where there is no Parquet.
     """
 
     columns: tuple[str, ...]
@@ -28,6 +29,7 @@ class Shape:
     flatten: Callable[[Record], Mapping[str, Any]]
     subject: str = "file"
     carries: tuple[str, ...] = ("model_version", "request_id", "notes")
+    typed: Mapping[str, int | type] | None = None
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -109,7 +111,10 @@ def embed_shape(dimensions: int, features: int) -> Shape:
         return dict(zip(latent, record["latent"], strict=False)) | dict(zip(wider, record["features"], strict=False))
 
     columns = (*latent, "prior_distance", "unlike_training", "embedding_space", *wider)
-    return Shape(columns, ("file", *latent, "prior_distance", "unlike_training"), flatten)
+    typed: dict[str, int | type] = {"latent": dimensions}
+    typed |= {"features": features} if features else {}
+    typed |= {"prior_distance": float, "unlike_training": bool, "embedding_space": str}
+    return Shape(columns, ("file", *latent, "prior_distance", "unlike_training"), flatten, typed=typed)
 
 
 def _numbered(name: str, count: int) -> Sequence[str]:

@@ -30,10 +30,11 @@ function code(i, c = column) {
 }
 function colour(g) {
   if (g < 0) return NONE;
-  if (column.kind === "category") return COLOURS[g % COLOURS.length];
+  if (column.kind === "category") return COLOURS[like(g) % COLOURS.length];
   const place = g / (STEPS - 1) * (RAMP.length - 1), from = Math.min(Math.floor(place), RAMP.length - 2);
   return `rgb(${RAMP[from].map((v, c) => Math.round(v + (RAMP[from + 1][c] - v) * (place - from)))})`;
 }
+const like = g => column.like?.[g] ?? g; // a group of references looks as the group of that name does
 const shown = i => !hidden.has(code(i)), number = v => String(+v.toPrecision(4));
 function value(i, c) {
   return c.kind === "category" ? c.names[c.codes[i]] ?? "" : c.values[i] === null || c.values[i] === undefined ? "" : String(c.values[i]);
@@ -49,7 +50,7 @@ function mark(g, reference, radius = 4) {
   const key = `${g} ${reference} ${radius}`;
   if (markers.has(key)) return markers.get(key);
   const ratio = devicePixelRatio, side = 2 * radius + 4, made = el("canvas", {width: side * ratio, height: side * ratio});
-  const p = made.getContext("2d"), m = side / 2, shape = column.kind === "category" && g >= 0 ? g % SHAPES : 0, r = radius * [1, .88, 1.15, 1.2][shape];
+  const p = made.getContext("2d"), m = side / 2, shape = column.kind === "category" && g >= 0 ? like(g) % SHAPES : 0, r = radius * [1, .88, 1.15, 1.2][shape];
   made.style.width = made.style.height = side + "px";
   p.scale(ratio, ratio);
   if (shape === 0) p.arc(m, m, r, 0, 7);
@@ -171,7 +172,7 @@ function drawNames() {
   if (column.names.length > 30) return;
   [pen.font, pen.textAlign, pen.lineJoin, pen.lineWidth, pen.strokeStyle] = ["600 14px system-ui, sans-serif", "center", "round", 4, "#fffe"];
   members().forEach((group, g) => {
-    if (hidden.has(g) || !group.length) return;
+    if (hidden.has(g) || !group.length || (like(g) !== g && !hidden.has(like(g)))) return;
     const middle = values => values.sort((a, b) => a - b)[values.length >> 1];
     const spots = layout.spots ??= {}, spot = spots[`${column.name}\n${g}`] ??= layout.x0 ? [layout.x0[g], layout.y0[g]] : [middle(group.map(i => layout.x[i])), middle(group.map(i => layout.y[i]))];
     const x = (spot[0] - view.x) * view.k + width / 2, y = (spot[1] - view.y) * view.k + height / 2;

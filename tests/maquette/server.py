@@ -288,6 +288,15 @@ def _others(service: Service, message: Any) -> dict[str, Any]:
         clusters = [{"id": 0, "size": 5, "silhouette": 0.6, "exemplars": ["dark <1>.jpg"]}, {"id": 1, "size": 7}]
         return {"ListClusters": message("ListClustersResponse")(clusters=clusters, model_version=VERSION)}
     if service is Service.EMBED_LATENT:
-        space = message("GetSpaceResponse")(dimensions=2, feature_dimensions=3, model_version=VERSION)
+        points = [{"id": f"<{n}>.jpg", "group": group, "latent": [n, -n]} for n, group in enumerate(("sub", "<other>", "sub"))]
+        space = message("GetSpaceResponse")(
+            dimensions=2,
+            feature_dimensions=3,
+            prior_mean=[0, 1],
+            prior_standard_deviation=[5, 4],
+            groups=["<other>", "sub"],
+            points=points,
+            model_version=VERSION,
+        )
         return {"GetSpace": space}
     return {}
