@@ -9,6 +9,8 @@ const COLOURS = ["#332288", "#cc6677", "#117733", "#88ccee", "#882255", "#44aa99
 const RAMP = [[0, 34, 78], [53, 69, 108], [102, 105, 112], [148, 142, 119], [200, 184, 102], [254, 232, 56]]; // cividis
 const STEPS = 64, SPAN = 1000; // colours of a ramp; the longer side of every layout in the map's own units
 const view = {x: SPAN / 2, y: SPAN / 2, k: 1}, hidden = new Set(), pointers = new Map(), sheets = [], markers = new Map();
+const layer = {canvas: document.createElement("canvas"), key: "", x: 0, y: 0, k: 1}, ROOM = .25, REST = 140; // ms
+let moved = -REST, stamp = 0; // when the view last changed; how often the selection or the pictures did
 let column, layout, chosen = new Set(), at = -1, width = 1, height = 1, dirty = false, lasso = null, drawing = false, kept = {}, lines = {};
 
 const layouts = D.layouts.map(({name, note, axes, x, y}) => {
@@ -47,7 +49,7 @@ function el(tag, properties = {}, ...children) {
 
 // Marks: one small picture a group, drawn once. References are hollow.
 function mark(g, reference, radius = 4) {
-  const key = `${g} ${reference} ${radius}`;
+  const key = g * 64 + radius * 2 + reference;
   if (markers.has(key)) return markers.get(key);
   const ratio = devicePixelRatio, side = 2 * radius + 4, made = el("canvas", {width: side * ratio, height: side * ratio});
   const p = made.getContext("2d"), m = side / 2, shape = column.kind === "category" && g >= 0 ? like(g) % SHAPES : 0, r = radius * [1, .88, 1.15, 1.2][shape];
@@ -94,25 +96,8 @@ function draw() {
   pen.clearRect(0, 0, width, height);
   if (layout.axes) drawAxes();
   if ($("contours").checked && column.kind === "category" && layout.axes !== undefined) drawContours();
-  const side = pictureSide(), placed = side ? place(side) : [], covered = new Set(placed);
-  for (const strong of chosen.size ? [false, true] : [true]) {
-    pen.globalAlpha = strong ? 1 : .25;
-    for (let i = N - 1; i >= 0; i--) {
-      if (covered.has(i) || !shown(i) || (chosen.size && chosen.has(i) !== strong)) continue;
-      const x = sx(i), y = sy(i);
-      if (x > -9 && y > -9 && x < width + 9 && y < height + 9) pen.drawImage(mark(code(i), i >= P), x - 6, y - 6, 12, 12);
-    }
-    for (const i of placed) {
-      const x = sx(i), y = sy(i), f = side / D.tile, [w, h] = D.sizes[i].map(v => v * f);
-      if ((chosen.size && chosen.has(i) !== strong) || x < -side || y < -side || x > width + side || y > height + side) continue;
-      pen.fillStyle = i === at ? "#000" : colour(code(i));
-      const edge = i === at ? 4 : side < 24 ? 1 : 2;
-      pen.fillRect(x - w / 2 - edge, y - h / 2 - edge, w + 2 * edge, h + 2 * edge);
-      if (!tile(pen, i, x - side / 2, y - side / 2, side)) { pen.fillStyle = "#ececea"; pen.fillRect(x - w / 2, y - h / 2, w, h); }
-    }
-  }
-  pen.globalAlpha = 1;
-  if (at >= 0 && !covered.has(at)) { pen.strokeStyle = "#000"; pen.lineWidth = 2; pen.beginPath(); pen.arc(sx(at), sy(at), 9, 0, 7); pen.stroke(); }
+  drawWorks();
+  if (at >= P || (at >= 0 && !pictureSide())) { pen.strokeStyle = "#000"; pen.lineWidth = 2; pen.beginPath(); pen.arc(sx(at), sy(at), 9, 0, 7); pen.stroke(); }
   if (column.kind === "category") drawNames();
   if (lasso) {
     pen.beginPath();
@@ -121,14 +106,48 @@ function draw() {
     pen.closePath(); pen.fill(); pen.stroke();
   }
 }
+// All works are painted on a layer somewhat larger than the map, which is moved and stretched until the user rests: thousands
+// of marks and pictures then cost no more than one.
+function drawWorks() {
+  const key = [layout.name, column.name, pictureSide() === 0, $("size").value, [...hidden], at, stamp, width, height, devicePixelRatio].join();
+  const near = Math.abs(layer.x - view.x) * view.k < width * ROOM && Math.abs(layer.y - view.y) * view.k < height * ROOM;
+  if (layer.key !== key || ((layer.k !== view.k || !near) && performance.now() - moved > REST)) paintLayer(key);
+  else if (layer.k !== view.k || !near) setTimeout(redraw, REST);
+  const f = view.k / layer.k, w = width * (1 + 2 * ROOM) * f, h = height * (1 + 2 * ROOM) * f;
+  pen.drawImage(layer.canvas, (layer.x - view.x) * view.k + width / 2 - w / 2, (layer.y - view.y) * view.k + height / 2 - h / 2, w, h);
+}
+function paintLayer(key) {
+  const ratio = devicePixelRatio, w = width * (1 + 2 * ROOM), h = height * (1 + 2 * ROOM), pen = layer.canvas.getContext("2d");
+  [layer.canvas.width, layer.canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)]; // empties it, too
+  Object.assign(layer, {key, x: view.x, y: view.y, k: view.k});
+  pen.scale(ratio, ratio);
+  const sx = i => (layout.x[i] - view.x) * view.k + w / 2, sy = i => (layout.y[i] - view.y) * view.k + h / 2;
+  const side = pictureSide(), placed = side ? place(side) : [], covered = new Set(placed);
+  for (const strong of chosen.size ? [false, true] : [true]) {
+    pen.globalAlpha = strong ? 1 : .25;
+    for (let i = N - 1; i >= 0; i--) {
+      if (covered.has(i) || !shown(i) || (chosen.size && chosen.has(i) !== strong)) continue;
+      const x = sx(i), y = sy(i);
+      if (x > -9 && y > -9 && x < w + 9 && y < h + 9) pen.drawImage(mark(code(i), i >= P), x - 6, y - 6, 12, 12);
+    }
+    for (const i of placed) {
+      const x = sx(i), y = sy(i), f = side / D.tile, [wide, high] = D.sizes[i].map(v => v * f);
+      if ((chosen.size && chosen.has(i) !== strong) || x < -side || y < -side || x > w + side || y > h + side) continue;
+      pen.fillStyle = i === at ? "#000" : colour(code(i));
+      const edge = i === at ? 4 : side < 24 ? 1 : 2;
+      pen.fillRect(x - wide / 2 - edge, y - high / 2 - edge, wide + 2 * edge, high + 2 * edge);
+      if (!tile(pen, i, x - side / 2, y - side / 2, side)) { pen.fillStyle = "#ececea"; pen.fillRect(x - wide / 2, y - high / 2, wide, high); }
+    }
+  }
+}
 // On sheets pictures fill their places, elsewhere they are as large as the user wants; 0: marks alone.
 function pictureSide() {
   const side = layout.cell ? Math.min(layout.cell * view.k * .88, 2 * D.tile) : +$("size").value;
-  return side < 8 ? 0 : side;
+  return side < 5 ? 0 : side;
 }
 // Which works have room for their picture: none overlaps another, whatever part of the map is in view.
 function place(side) {
-  const key = [layout.name, column.name, view.k, side, [...hidden], at, chosen.size].join();
+  const key = [layout.name, column.name, view.k, side, [...hidden], at, stamp].join();
   if (kept.key === key) return kept.placed;
   const cells = new Map(), placed = [], step = side * 1.08 / view.k;
   for (const i of [...(at >= 0 && at < P ? [at] : []), ...order.filter(i => chosen.has(i)), ...order]) {
@@ -256,7 +275,7 @@ function fit(only) {
 }
 function zoom(factor, x = width / 2, y = height / 2) {
   const k = Math.min(Math.max(view.k * factor, .05), 5000), shift = 1 / view.k - 1 / k;
-  view.x += (x - width / 2) * shift; view.y += (y - height / 2) * shift; view.k = k;
+  view.x += (x - width / 2) * shift; view.y += (y - height / 2) * shift; view.k = k; moved = performance.now();
   redraw();
 }
 function reveal(i) {

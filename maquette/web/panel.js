@@ -47,6 +47,7 @@ function show(i) {
   redraw();
 }
 function choose(works, more = false) {
+  stamp++;
   chosen = new Set(more ? [...chosen, ...works] : works);
   const box = $("selection"), list = [...chosen].sort((a, b) => a - b), pictures = list.slice(0, 60);
   box.replaceChildren();
@@ -133,7 +134,7 @@ canvas.addEventListener("pointermove", event => {
     lasso = null;
     zoom(Math.hypot(x - other.at[0], y - other.at[1]) / (Math.hypot(held.at[0] - other.at[0], held.at[1] - other.at[1]) || 1), (x + other.at[0]) / 2, (y + other.at[1]) / 2);
   } else if (lasso) lasso.push([x, y]);
-  else if (held.moved > 4) { view.x -= dx / view.k; view.y -= dy / view.k; canvas.classList.add("dragging"); }
+  else if (held.moved > 4) { view.x -= dx / view.k; view.y -= dy / view.k; moved = performance.now(); canvas.classList.add("dragging"); }
   held.at = [x, y];
   redraw();
 });
@@ -195,7 +196,7 @@ for (const l of layouts) $("layout").append(el("option", {}, l.name));
 $("contours").checked = D.contours;
 recall();
 // A sheet is decoded once, beside the page's own work, and kept as pixels.
-Promise.all([...document.querySelectorAll("img.sheet")].map((img, n) => img.decode().then(() => createImageBitmap(img)).then(bitmap => { sheets[n] = bitmap; redraw(); })))
+Promise.all([...document.querySelectorAll("img.sheet")].map((img, n) => img.decode().then(() => createImageBitmap(img)).then(bitmap => { sheets[n] = bitmap; stamp++; redraw(); })))
   .then(() => {
     for (const box of document.querySelectorAll("[data-works]")) box.replaceChildren(...box.dataset.works.split(" ").filter(Boolean).map(i => workButton(+i)));
     if (at >= 0) show(at);

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import maquette
+from tests.maquette.pages import Page, check_closed
 from tests.serving import ROOT, Served
 
 COMMANDS = {
@@ -98,3 +99,25 @@ def test_more_in_flight_than_the_service_takes(running: dict[str, Served]) -> No
             client.classify(picture(0), top_k=99)
         with pytest.raises(maquette.ServiceFailed, match="UNSUPPORTED"):
             client.space()
+
+
+def test_maps_of_a_folder(running: dict[str, Served], photos: Path) -> None:
+    done = run(photos.parent, running["cluster_assign"], "cluster", "photos", "-o", "report")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 3), done.stderr
+    report = Page(photos.parent / "report" / "map.html")
+    again = run(photos.parent, running["cluster_assign"], "cluster", "photos", "-o", "report")
+    assert "12 of 13 were answered already." in again.stderr
+    done = run(photos.parent, running["embed_latent"], "embed", "photos", "-o", "out.parquet", "--page", "plane.html")
+    assert done.returncode == 1, done.stderr
+    plane = Page(photos.parent / "plane.html")
+    for page, service in ((report, "cluster_assign"), (plane, "embed_latent")):
+        check_closed(page)
+        assert len(page.data["links"]) == 12
+        assert "photos/zz.jpg" in page.text
+        model = running[service].get("grpc", "/v1/model")["model"]
+        assert model["sha256"] in page.text and model["embedding_space"] in page.text
+    clusters = running["cluster_assign"].get("grpc", "/v1/clusters")["clusters"]
+    assert all(f"Group {cluster['id']}" in report.text for cluster in clusters)
+    space = running["embed_latent"].get("grpc", "/v1/space")
+    assert plane.data["names"][12:] == [point["id"] for point in space["points"]]
+    assert len(plane.data["ellipses"]) == 3
