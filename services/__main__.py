@@ -1,6 +1,6 @@
 """Run services in the foreground, one process tree each: ``python -m services [NAME ...]``; all four without names.
 
-For a machine of one's own; a cluster runs ``bentoml serve`` in one pod a service. Ctrl-C or SIGTERM drains all of them.
+For a machine of one's own; a cluster runs one pod a service (:mod:`services.pod`). Ctrl-C or SIGTERM drains all of them.
 """
 
 from __future__ import annotations
