@@ -12,9 +12,6 @@ from PIL import Image, ImageOps
 from services.common.images import RGB, ResizeRule
 
 LONGEST_SIDE = 512
-# Logits, were all of the photograph like its highest place. A map that says less is drawn as faint as it is: stretched by
-# its own maximum, a blank wall would glow.
-FAINTEST = 2.0
 # Black over violet and orange to yellow: told apart by lightness alone too.
 _COLOURS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 _OPACITY = 0.75
@@ -23,17 +20,6 @@ _PALETTE = np.stack(
     [np.interp(_STEPS, np.linspace(0, 255, len(_COLOURS)), band) for band in zip(*_COLOURS, strict=True)], 1
 ).astype(np.uint8)
 _ALPHA = np.rint(_OPACITY * 255 * np.sqrt(_STEPS / 255)).astype(np.uint8)
-
-
-def heat(activation: npt.NDArray[np.float32], label: int) -> npt.NDArray[np.float32]:
-    """Activation [rows, columns, labels] -> heat [rows, columns], 0 to 1: how much each place speaks for ``label``.
-
-    ``activation`` is what a place adds to each logit, the class activation map (Zhou et al. 2016, section 2). It is held
-    against the mean of all labels, because softmax knows differences only.
-    """
-    places = activation.shape[0] * activation.shape[1]
-    for_label = np.maximum(activation[..., label] - activation.mean(-1), 0) * places
-    return np.asarray(for_label / max(float(for_label.max()), FAINTEST), np.float32)
 
 
 def overlay(pixels: RGB, heat: npt.NDArray[np.float32], rule: ResizeRule) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.classify import explanation
@@ -14,6 +15,9 @@ from services.common.models import Bundle, BundleError, Label, details
 
 DEFAULT_TOP_K = 3
 ACTIVATION = "activation"
+# Logits, were all of the photograph like its highest place. A map that says less is drawn as faint as it is: stretched by
+# its own maximum, a blank wall would glow.
+FAINTEST = 2.0
 
 
 class Parameters(BaseModel):
@@ -28,7 +32,11 @@ class Parameters(BaseModel):
 class Details(BaseModel):
     """The service's own part of the manifest."""
 
-    abstain_below: float = Field(ge=0, le=1, description="abstain when the best probability is below this")
+    abstain_below: float = Field(
+        ge=0,
+        le=1,
+        description="abstain when the best probability, times that of a sculpture where the graph has it, is below this",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Classification:
 class Predictor:
     """Reads the graph's ``probabilities: float32[batch, labels]``, which sum to 1.
 
+    A graph with ``sculpture: float32[batch]`` also knows how likely there is one at all, and abstains where not.
     A graph with ``activation: float32[batch, rows, columns, labels]`` can explain: how much each place speaks for each label.
     """
 
@@ -79,11 +88,22 @@ class Predictor:
         best = np.argsort(-probabilities, kind="stable")[: parameters.top_k or DEFAULT_TOP_K]
         return Classification(
             predictions=tuple(Prediction(self._labels[i], float(probabilities[i])) for i in best),
-            abstained=bool(probabilities.max() < self._details.abstain_below),
+            abstained=bool(probabilities.max() * outputs.get("sculpture", 1.0) < self._details.abstain_below),
             notes=photograph.notes,
             explanation=(
-                explanation.overlay(photograph.pixels, explanation.heat(outputs[ACTIVATION], int(best[0])), self._resize)
+                explanation.overlay(photograph.pixels, heat(outputs[ACTIVATION], int(best[0])), self._resize)
                 if parameters.explain
                 else b""
             ),
         )
+
+
+def heat(activation: npt.NDArray[np.float32], label: int) -> npt.NDArray[np.float32]:
+    """Activation [rows, columns, labels] -> heat [rows, columns], 0 to 1: how much each place speaks for ``label``.
+
+    ``activation`` is what a place adds to each logit, the class activation map (Zhou et al. 2016, section 2). It is held
+    against the mean of all labels, because softmax knows differences only.
+    """
+    places = activation.shape[0] * activation.shape[1]
+    for_label = np.maximum(activation[..., label] - activation.mean(-1), 0) * places
+    return np.asarray(for_label / max(float(for_label.max()), FAINTEST), np.float32)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from services.classify.predictor import Parameters, Predictor, heat
 from services.common import images, models, settings
 from tests.serving import KINDS
 
@@ -47,3 +49,21 @@ def test_it_is_whole_and_small_enough(folder: Path) -> None:
 def test_all_of_them_are_small_enough() -> None:
     files = [path for path in (settings.ROOT / "exported_models").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 80 * MEBIBYTE
+
+
+def test_the_explanation_of_the_shipped_classifier_lies_on_the_statue() -> None:
+    bundle = models.load(models.latest(settings.ROOT / "exported_models", "classify"))
+    photograph = images.decode((settings.ROOT / "samples" / "statue.jpg").read_bytes(), images.Limits(), images.Frame.DISPLAY)
+    outputs = bundle.run(bundle.prepare(photograph.pixels)[None])
+    glow = heat(outputs["activation"][0], int(outputs["probabilities"][0].argmax()))
+    large = np.asarray(Image.fromarray(glow).resize((photograph.width, photograph.height), Image.Resampling.BILINEAR))
+    mask = np.asarray(Image.open(settings.ROOT / "samples" / "statue_mask.png")) > 127
+    assert large[mask].sum() / large.sum() > 1.5 * mask.mean()
+
+
+def test_the_shipped_classifier_abstains_from_an_empty_room() -> None:
+    bundle = models.load(models.latest(settings.ROOT / "exported_models", "classify"))
+    predictor = Predictor(bundle)
+    photograph = images.decode((settings.ROOT / "samples" / "room.jpg").read_bytes(), images.Limits(), images.Frame.DISPLAY)
+    outputs = {name: value[0] for name, value in bundle.run(bundle.prepare(photograph.pixels)[None]).items()}
+    assert predictor.answer(photograph, outputs, Parameters()).abstained

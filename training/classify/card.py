@@ -14,6 +14,10 @@ NOT_FOR = (
     "Rare types (fragment, installation, organic form) are often missed outdoors: read the figures by type in the card."
 )
 
+_WITHOUT_RENDERS = """
+No renders are among it: beside photographs they cost more on photographs than they bring; README, "Renders, photographs,
+or both".
+"""
 _EGYPT = "keyword labels, corrected by eye where corrections.csv says so; photographs are the museums' open access"
 _KNOWN = {
     "sculpture_public_art": ("none stated; research use, never shown", "outdoor and museum sculpture, labelled by eye"),
@@ -21,6 +25,10 @@ _KNOWN = {
     "sculpture_thai_heads": ("none stated; research use, never shown", "Buddha heads and figures, typed by eye"),
     "sculpture_met_figures": ("CC0", "The Met, open access"),
     "sculpture_floating_buddhas": ("none stated; research use, never shown", "Thai Buddha statuettes, all figures"),
+    "backgrounds": ("CC0, free, and 15-Scene for research", "no sculpture: landscapes, streets, rooms"),
+    "paintings_masters": ("works in the public domain; sources state none", "no sculpture: paintings, half of them landscapes"),
+    "artefacts_egypt_museums": ("CC0 or public domain by the museums' programmes", "no sculpture: vessels, tools, jewels"),
+    "masks_weizmann_horses": ("research use, never shown", "no sculpture: live horses"),
     "renders": ("Apache-2.0", "made by python -m training.render types"),
 }
 
@@ -49,11 +57,14 @@ def text(config: Config, labels: Sequence[Label], sources: Mapping[str, int], me
     answered = "\n".join(
         f"| {name} | {row['coverage']:.0%} | {row['precision']:.1%} |" for name, row in abstention["sources"].items()
     )
+    without_renders = "" if "renders" in sources else _WITHOUT_RENDERS
+    others = "\n".join(f"| {name} | {share:.1%} |" for name, share in abstention["others"].items())
     folds = metrics["folds"]
     return f"""# classify: {", ".join(label.name.lower() for label in labels)}
 
 {config.backbone} with ImageNet weights, frozen; a softmax regression on its features; {config.size} x {config.size} RGB,
-{config.resize.value}. Recipe and commands: `training/classify/README.md`.
+{config.resize.value}. A second one on the same features tells sculptures from what is none. The class activation map of the
+first is an output too. Recipe and commands: `training/classify/README.md`.
 
 **For**: {INTENDED}
 
@@ -64,7 +75,7 @@ def text(config: Config, labels: Sequence[Label], sources: Mapping[str, int], me
 | set | photographs | licence | note |
 |---|---|---|---|
 {trained_on}
-
+{without_renders}
 ## Measured
 
 By `python -m training.classify.evaluate --run RUN`: {metrics["scheme"]}. The shipped weights are the same recipe on all of it;
@@ -85,13 +96,18 @@ Accuracy {total["accuracy"]:.3f} (folds {folds["accuracy"]["mean"]:.3f} ± {fold
 
 Calibration: temperature {metrics["temperature"]:.2f}; expected calibration error {metrics["ece_before"]:.3f} before,
 {metrics["ece"]:.3f} after. Below a probability of {abstention["abstain_below"]:.3f} the service abstains: the lowest
-at which every source of 50 photographs or more is answered with a precision of {config.precision:.2f}. There
+at which every source of 50 photographs or more is answered with a precision of {config.precision:.2f}, and
+{config.abstained:.0%} of what shows no sculpture is abstained from, its sources counting alike. Held against it is the
+probability of the best type times that of a sculpture. There
 {abstention["coverage"]:.0%} of all photographs are answered, {abstention["precision"]:.1%} of them rightly.
 
 | source | answered | rightly |
 |---|---|---|
 {answered}
 
-Probabilities are calibrated over these sets together; outdoors they are too sure. Photographs without a sculpture were not in
-the training: `evaluate --bundle BUNDLE --others FOLDER` tells how many of a folder's are abstained from.
+| no sculpture; each set judged by classifiers that saw none of it | abstained from |
+|---|---|
+{others}
+
+Probabilities are calibrated over these sets together; outdoors they are too sure.
 """

@@ -3,8 +3,9 @@
     python -m training.classify.data assemble --shared DATA --out CSV [--renders RENDERS/index.csv]
 
 A table has the columns ``path`` (or ``file``; relative to the table), ``types`` (or ``label``; several accepted ones joined by
-``|``), and optionally ``work`` and ``source``. Photographs of one work never straddle a split: nor do near duplicates. A
-``terms.csv`` beside the table (columns id, name, uri, broader) names the types and their authority records.
+``|``; ``-`` for no sculpture at all), and optionally ``work`` and ``source``. Photographs of one work never straddle a split:
+nor do near duplicates. A ``terms.csv`` beside the table (columns id, name, uri, broader) names the types and their authority
+records.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import csv
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,7 @@ class DataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """``types`` are the accepted answers, usually one; ``work`` is what splits keep together."""
+    """``types`` are the accepted answers, usually one; none: no sculpture. ``work`` is what splits keep together."""
 
     path: Path
     types: tuple[str, ...]
@@ -59,6 +60,11 @@ class Dataset:
     accepted: np.ndarray
     works: np.ndarray
     left_out: tuple[str, ...]
+
+    @property
+    def others(self) -> np.ndarray:
+        """bool [n]: shows no sculpture."""
+        return ~self.accepted.any(1)
 
     @property
     def sources(self) -> np.ndarray:
@@ -152,6 +158,7 @@ def _from_table(table: Path, *, whole_folder: bool) -> list[Photo]:
         raise DataError(f"{table}: no such photograph: {_some(missing)}")
     if unlabelled := [str(photo.path) for photo in photos if not photo.types]:
         raise DataError(f"{table}: no label for {_some(unlabelled)}")
+    photos = [replace(photo, types=()) if photo.types == (sources.NOTHING,) else photo for photo in photos]
     if whole_folder and (extra := sorted(set(photographs.find(table.parent)) - {photo.path for photo in photos})):
         raise DataError(f"{table}: photographs without a row: {_some([str(path) for path in extra])}")
     return photos
@@ -211,10 +218,11 @@ def assemble(
     shared: Annotated[Path, typer.Option(help="the folder that holds the sets named in mapping.csv")],
     out: Annotated[Path, typer.Option(help="the table to write; terms.csv is written beside it")],
     renders: Annotated[Path | None, typer.Option(help="index.csv of `python -m training.render types`")] = None,
+    others: Annotated[list[Path] | None, typer.Option(help="a folder without sculpture (repeat), to abstain from")] = None,
 ) -> None:
     """Write one table of the real sets, by mapping.csv and corrections.csv, and of rendered types."""
     try:
-        rows = sources.assemble(shared, out, renders)
+        rows = sources.assemble(shared, out, renders, others or ())
     except sources.SourceError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

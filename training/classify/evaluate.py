@@ -1,15 +1,18 @@
 """Score a run on the works each fold never saw, or a bundle on photographs of its own.
 
     python -m training.classify.evaluate --run RUN
-    python -m training.classify.evaluate --bundle exported_models/classify/0.1.0 --data DATA --out FOLDER
-    python -m training.classify.evaluate --bundle exported_models/classify/0.1.0 --others FOLDER
+    python -m training.classify.evaluate --bundle exported_models/classify/0.2.0 --data DATA --out FOLDER
+    python -m training.classify.evaluate --bundle exported_models/classify/0.2.0 --others FOLDER
+    python -m training.classify.evaluate --bundle exported_models/classify/0.2.0 --heat RENDERS/index.csv
 
-The first two write ``metrics.json``, ``confusion.png``, ``reliability.png``, ``predictions.png`` into the run (or ``--out``);
-``--others`` is a folder without sculpture: how much of it is abstained from?
+The first two write ``metrics.json``, ``confusion.png``, ``reliability.png``, ``predictions.png`` into the run (or ``--out``).
+``--others`` is a folder without sculpture: how much of it is abstained from? ``--heat`` is the index of
+``training.render photos``, whose masks say where the sculptures are: does the explanation's heat lie there?
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +21,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from matplotlib import pyplot as plt
+from PIL import Image
 
+from services.classify.predictor import heat as heat_of
 from services.common import images, models
 from training.classify import config as configs
 from training.classify import data as datasets
@@ -38,12 +43,16 @@ def of_run(run: Path) -> dict[str, Any]:
     with np.load(run / "oof.npz") as stored:
         logits, accepted, fold, sources = (stored[name] for name in ("logits", "accepted", "fold", "sources"))
     paths = np.array(facts["photographs"])
-    real = fold >= 0
+    types, other = len(names), ~accepted.any(1)
+    others = _others(logits[other], sources[other], types, facts["temperature"])
+    real = (fold >= 0) & ~other
     logits, accepted, fold, sources, paths = logits[real], accepted[real], fold[real], sources[real], paths[real]
-    raw, calibrated = scores.probabilities(logits), np.empty_like(logits)
+    raw, calibrated, weighted = scores.answers(logits, types)[0], np.empty(accepted.shape), np.empty(accepted.shape)
     for number in np.unique(fold):
         test = fold == number
-        calibrated[test] = scores.probabilities(logits[test], scores.temperature(logits[~test], accepted[~test]))
+        temperature = scores.temperature(logits[~test][:, :types], accepted[~test])
+        calibrated[test], weighted[test] = scores.answers(logits[test], types, temperature)
+    abstention = scores.abstention(weighted, accepted, sources, config.precision, others, config.abstained)
     per_fold = [scores.summary(calibrated[fold == number], accepted[fold == number], names) for number in np.unique(fold)]
     metrics = {
         "scheme": f"{config.folds}-fold cross-validation, split by work; {RENDERS} are trained on, never scored",
@@ -59,11 +68,24 @@ def of_run(run: Path) -> dict[str, Any]:
         "temperature": facts["temperature"],
         "ece_before": scores.expected_calibration_error(raw, accepted),
         "ece": scores.expected_calibration_error(calibrated, accepted),
-        "abstention": scores.abstention(calibrated, accepted, sources, config.precision),
+        "abstention": abstention,
     }
     _plots(run, calibrated, accepted, names, [Path(path) for path in paths], config.size)
     runs.write_json(run / "metrics.json", metrics)
     return metrics
+
+
+def _others(logits: np.ndarray, sources: np.ndarray, types: int, temperature: float) -> dict[str, np.ndarray]:
+    """The best weighted probability of each photograph without sculpture, by source, which was held out whole."""
+    top = scores.answers(logits, types, temperature)[1].max(1) if len(logits) else np.zeros(0)
+    return {str(name): top[sources == name] for name in np.unique(sources)}
+
+
+def _served(bundle: models.Bundle, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bundle's probabilities [n, types], and the best of each as it decides whether to abstain [n]."""
+    outputs = [bundle.run(pixels[start : start + 32]) for start in range(0, len(pixels), 32)]
+    answers = np.concatenate([output["probabilities"] for output in outputs])
+    return answers, answers.max(1) * np.concatenate([output.get("sculpture", np.ones(1)) for output in outputs])
 
 
 def of_bundle(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
@@ -78,9 +100,8 @@ def of_bundle(bundle: Path, data: Path, out: Path) -> dict[str, Any]:
     accepted = np.array([[name in photo.types for name in names] for photo in photos])
     if unknown := sorted({type_ for photo in photos for type_ in photo.types} - set(names)):
         raise datasets.DataError(f"{data}: the bundle does not know {', '.join(unknown)}; it knows {', '.join(names)}")
-    answers = np.concatenate([loaded.run(pixels[start : start + 32])["probabilities"] for start in range(0, len(pixels), 32)])
-    below = float(loaded.manifest.details["abstain_below"])
-    kept = answers.max(1) >= below
+    answers, top = _served(loaded, pixels)
+    kept = top >= float(loaded.manifest.details["abstain_below"])
     metrics = {
         "bundle": f"{loaded.manifest.service} {loaded.manifest.version}",
         "all": scores.summary(answers, accepted, names),
@@ -102,8 +123,25 @@ def abstained(bundle: Path, folder: Path) -> tuple[int, float]:
     pixels, _ = photographs.load(photographs.find(folder), (wanted.height, wanted.width), wanted.resize)
     if not len(pixels):
         raise datasets.DataError(f"{folder}: holds no photographs")
-    top = np.concatenate([loaded.run(pixels[at : at + 32])["probabilities"].max(1) for at in range(0, len(pixels), 32)])
-    return len(top), float((top < loaded.manifest.details["abstain_below"]).mean())
+    return len(pixels), float((_served(loaded, pixels)[1] < loaded.manifest.details["abstain_below"]).mean())
+
+
+def heat_on_object(bundle: Path, index: Path, most: int = 100) -> np.ndarray:
+    """How many times denser heat is on the object than overall, in the first ``most`` renders of which 1 to 50 % is object."""
+    loaded = models.load(bundle)
+    wanted = loaded.manifest.input
+    with index.open(newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if 0.01 <= float(row["coverage"]) <= 0.5][:most]
+    densities = []
+    for row in rows:
+        pixels = photographs.read(index.parent / row["file"], (wanted.height, wanted.width), wanted.resize)
+        outputs = loaded.run(pixels[None])
+        glow = heat_of(outputs["activation"][0], int(outputs["probabilities"][0].argmax()))
+        mask = Image.open(index.parent / row["mask"]).convert("L").resize((wanted.width, wanted.height))
+        on_object = np.asarray(mask) > 127
+        large = np.asarray(Image.fromarray(glow).resize(mask.size, Image.Resampling.BILINEAR))
+        densities.append(float(large[on_object].mean() / large.mean()) if large.any() else 0.0)
+    return np.array(densities)
 
 
 def _plots(
@@ -161,6 +199,7 @@ def report(metrics: dict[str, Any]) -> str:
     if "abstention" in metrics:
         at = metrics["abstention"]
         lines.append(f"from {at['abstain_below']:.3f} on: {at['coverage']:.0%} answered, {at['precision']:.1%} of them right")
+        lines += [f"  {name}, without sculpture: {share:.1%} abstained from" for name, share in at["others"].items()]
     return "\n".join(lines)
 
 
@@ -170,6 +209,7 @@ def main(
     data: Annotated[Path | None, typer.Option(help="labelled photographs for --bundle")] = None,
     out: Annotated[Path | None, typer.Option(help="where --bundle writes")] = None,
     others: Annotated[Path | None, typer.Option(help="photographs without sculpture, for --bundle")] = None,
+    heat: Annotated[Path | None, typer.Option(help="index.csv of rendered photographs with masks, for --bundle")] = None,
 ) -> None:
     """Score a run, or a bundle on photographs."""
     try:
@@ -182,8 +222,12 @@ def main(
         elif bundle is not None and others is not None:
             count, share = abstained(bundle, others)
             typer.echo(f"{others}: {share:.1%} of {count} photographs abstained from")
+        elif bundle is not None and heat is not None:
+            found = heat_on_object(bundle, heat)
+            share = (found > 1).mean()
+            typer.echo(f"heat is denser on the object in {share:.0%} of {len(found)}, {np.median(found):.1f} times (median)")
         else:
-            fail("give --run, or --bundle with --data and --out or with --others")
+            fail("give --run, or --bundle with --data and --out, --others or --heat")
     except (datasets.DataError, models.BundleError) as error:
         fail(str(error))
 

@@ -1,6 +1,6 @@
 """Export a run as the bundle that the service serves.
 
-    python -m training.classify.export --run RUN --to exported_models/classify/0.1.0 --golden samples/PICTURE.jpg
+    python -m training.classify.export --run RUN --to exported_models/classify/0.2.0 --golden samples/PICTURE.jpg
 
 The gate: the graph answers as the framework does on the run's real photographs; every fold's graph, run by ONNX Runtime as
 serving does, scores its held-out works as the run did; the bundle loads.
@@ -24,12 +24,11 @@ from services.common import models
 from training.classify import card, evaluate, scores
 from training.classify import config as configs
 from training.classify import data as datasets
-from training.classify.head import Linear
+from training.classify.head import Linear, tempered
 from training.classify.model import Classifier, Features, export_graph, run_network
 from training.classify.train import fail, load_head
 from training.common import bundle
 
-OUTPUTS = ("probabilities", "activation")
 # Float32 sums in another order differ in the sixth digit; a wrong graph differs in the first.
 TOLERANCE = 1e-4
 # The activation is in logits, which a heat-map draws to a hundredth; probabilities are what is compared to the last digit.
@@ -50,10 +49,10 @@ def export(run: Path, to: Path, golden: Path, cache: Path | None = None) -> Path
     if [str(photo.path) for photo in set_.photos] != facts["photographs"]:
         raise datasets.DataError(f"{data}: its photographs are not those of the run; train it again")
     temperature = facts["temperature"]
-    network = Classifier(Features(config.backbone), load_head(run / "head.npz")[0], temperature)
+    network = Classifier(Features(config.backbone), load_head(run / "head.npz")[0], temperature, len(labels))
     graph = run / "model.onnx"
-    export_graph(network, config.size, OUTPUTS, graph)
-    real = np.flatnonzero(_folds(run) >= 0)
+    export_graph(network, config.size, network.outputs, graph)
+    real = np.flatnonzero((_folds(run) >= 0) & ~set_.others)
     metrics["parity"] = _parity(graph, network, set_.pixels[real[:: max(1, len(real) // 64)]])
     metrics["exported"] = _score_folds(run, graph, set_, temperature)
     headline = {
@@ -107,11 +106,11 @@ def _parity(graph: Path, network: Classifier, pixels: np.ndarray) -> dict[str, f
     session = models.open_session(graph, threads=1)
 
     def compared(outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        probabilities, activation = outputs
-        return {OUTPUTS[0]: probabilities, OUTPUTS[1]: activation / _MANY_LOGITS}
+        named = dict(zip(network.outputs, outputs, strict=True))
+        return named | {"activation": named["activation"] / _MANY_LOGITS}
 
     return bundle.parity(
-        lambda batch: compared(session.run(OUTPUTS, {"images": batch})),
+        lambda batch: compared(session.run(network.outputs, {"images": batch})),
         lambda batch: compared(run_network(network, batch)),
         [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)],
         TOLERANCE,
@@ -122,28 +121,28 @@ def _score_folds(run: Path, graph: Path, set_: datasets.Dataset, temperature: fl
     """Score the exported graph with each fold's classifier in it on that fold's works, and hold it to the run's own answers."""
     with np.load(run / "oof.npz") as stored:
         fold, logits = stored["fold"], stored["logits"]
-    answers = np.zeros(logits.shape, np.float32)
+    real = (fold >= 0) & ~set_.others
+    answers = np.zeros(set_.accepted.shape, np.float32)
     for number in tqdm(range(fold.max() + 1), desc="exported folds", unit="fold", disable=None):
         path = run / f"fold{number}.onnx"
-        _replace_head(graph, load_head(run / f"fold{number}.npz")[0], temperature, path)
+        _replace_head(graph, tempered(load_head(run / f"fold{number}.npz")[0], len(set_.labels), temperature), path)
         session = models.open_session(path, threads=1)
-        test = np.flatnonzero(fold == number)
+        test = np.flatnonzero(real & (fold == number))
         for start in range(0, len(test), _BATCH):
             chosen = test[start : start + _BATCH]
-            answers[chosen] = session.run(OUTPUTS[:1], {"images": set_.pixels[chosen]})[0]
+            answers[chosen] = session.run(["probabilities"], {"images": set_.pixels[chosen]})[0]
         path.unlink()
-    real = fold >= 0
-    worst = float(np.abs(answers[real] - scores.probabilities(logits[real], temperature)).max())
+    worst = float(np.abs(answers[real] - scores.answers(logits[real], len(set_.labels), temperature)[0]).max())
     if not worst <= TOLERANCE:
         raise bundle.ParityError(f"the exported folds differ from the run by {worst:.3g}, allowed {TOLERANCE:.3g}")
     names = [label.id for label in set_.labels]
     return {**scores.summary(answers[real], set_.accepted[real], names), "worst_difference": worst}
 
 
-def _replace_head(graph: Path, linear: Linear, temperature: float, path: Path) -> None:
+def _replace_head(graph: Path, linear: Linear, path: Path) -> None:
     """Copy the graph with another classifier in it: same backbone, another fold's weights."""
     model = onnx.load(graph)
-    values = {"linear.weight": linear.weight.T / temperature, "linear.bias": linear.bias / temperature}
+    values = {"linear.weight": linear.weight.T, "linear.bias": linear.bias}
     for initializer in model.graph.initializer:
         if initializer.name in values:
             value = np.ascontiguousarray(values.pop(initializer.name), np.float32)

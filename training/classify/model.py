@@ -12,7 +12,7 @@ from torch import nn
 from torch.export import Dim
 
 from training.classify.backbones import BACKBONES
-from training.classify.head import Linear
+from training.classify.head import Linear, tempered
 from training.common import runs
 
 OPSET = 20
@@ -38,29 +38,39 @@ class Features(nn.Module):
 
 
 class Classifier(nn.Module):
-    """uint8 RGB [n, height, width, 3] -> probabilities float32 [n, classes], softmax((W f + b) / temperature), and activation.
+    """uint8 RGB [n, height, width, 3] -> probabilities float32 [n, types], activation, and sculpture where that was learnt.
 
-    ``activation`` float32 [n, rows, columns, classes] is the class activation map (Zhou et al. 2016, equation 2): what each
+    ``probabilities`` are softmax((W f + b) / temperature) of the types. ``sculpture`` float32 [n] is the probability that
+    there is one, from the columns behind those of the types (:func:`training.classify.head.joined`).
+
+    ``activation`` float32 [n, rows, columns, types] is the class activation map (Zhou et al. 2016, equation 2): what each
     place adds to each logit. Times the energy of the features there, since the bias speaks in empty corners too: README,
     "Explanations".
     """
 
-    def __init__(self, features: Features, head: Linear, temperature: float) -> None:
+    def __init__(self, features: Features, head: Linear, temperature: float, types: int) -> None:
         super().__init__()
+        self.types = types
         self.features = features
         self.linear = nn.Linear(*head.weight.shape)
-        # Division by the temperature is linear too: folded into the weights it costs nothing.
+        scaled = tempered(head, types, temperature)
         with torch.no_grad():
-            self.linear.weight.copy_(torch.from_numpy(head.weight.T / temperature))
-            self.linear.bias.copy_(torch.from_numpy(head.bias / temperature))
+            self.linear.weight.copy_(torch.from_numpy(scaled.weight.T))
+            self.linear.bias.copy_(torch.from_numpy(scaled.bias))
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("probabilities", "activation", "sculpture")[: 2 + (self.linear.out_features > self.types)]
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         maps = self.features.maps(images)
         places = maps.permute(0, 2, 3, 1)
         energy = places.square().mean(3, keepdim=True)
         energy = energy / (energy.mean((1, 2), keepdim=True) + 1e-6)
-        activation = self.linear(places) * energy / (maps.shape[2] * maps.shape[3])
-        return self.linear(maps.mean((2, 3))).softmax(1), activation
+        activation = self.linear(places)[..., : self.types] * energy / (maps.shape[2] * maps.shape[3])
+        logits = self.linear(maps.mean((2, 3)))
+        answer = logits[:, : self.types].softmax(1), activation
+        return (*answer, 1 - logits[:, self.types :].softmax(1)[:, -1]) if len(self.outputs) > 2 else answer
 
 
 def export_graph(network: nn.Module, size: int, outputs: Sequence[str], path: Path) -> None:

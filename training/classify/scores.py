@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,19 +76,44 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.exp(log_softmax(logits / temperature, axis=1))
 
 
+def answers(logits: np.ndarray, types: int, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits as of :func:`training.classify.head.joined` -> what is served.
+
+    Probabilities [n, types] that sum to 1, and the same times the probability that there is a sculpture at all, which decides
+    whether to abstain.
+    """
+    likely = probabilities(logits[:, :types], temperature)
+    if logits.shape[1] == types:
+        return likely, likely
+    return likely, likely * (1 - probabilities(logits[:, types:])[:, -1:])
+
+
 def abstention(
-    probabilities: np.ndarray, accepted: np.ndarray, sources: np.ndarray, precision: float, least: int = 50
+    probabilities: np.ndarray,
+    accepted: np.ndarray,
+    sources: np.ndarray,
+    precision: float,
+    others: Mapping[str, np.ndarray],
+    abstained: float,
+    least: int = 50,
 ) -> dict[str, Any]:
     """The lowest top probability from which on answers are right at least ``precision`` of the time, in every source.
 
     One easy source would otherwise pay for a hard one. Sources of fewer than ``least`` photographs count with all.
-    Returns ``abstain_below``; ``precision`` and ``coverage`` (share of photographs answered) at it, over all and by source.
+    ``others`` are the top probabilities of photographs without sculpture, by source: at least a share of ``abstained`` of
+    them, the sources counting alike, lies below too.
+    Returns ``abstain_below``; ``precision`` and ``coverage`` (share of photographs answered) at it, over all and by source;
+    ``others``, the share of each below it.
     When even the surest answers of a source fall short, the threshold is that of the surest; the precision says how far short.
     """
     top, right = probabilities.max(1), correct(probabilities, accepted)
     groups = {str(name): sources == name for name in np.unique(sources)}
     large = [group for group in groups.values() if group.sum() >= least]
     below = max(_threshold(top[group], right[group], precision) for group in [np.ones(len(top), bool), *large])
+    if others:
+        candidates = np.sort(np.concatenate(list(others.values())))
+        shares = np.mean([np.searchsorted(np.sort(tops), candidates, side="right") / len(tops) for tops in others.values()], 0)
+        below = max(below, float(np.nextafter(candidates[np.argmax(shares >= abstained)], 1)))
 
     def reached(group: np.ndarray) -> dict[str, float]:
         kept = group & (top >= below)
@@ -98,7 +123,12 @@ def abstention(
         }
 
     by_source = {name: reached(group) for name, group in groups.items()}
-    return {"abstain_below": below, **reached(np.ones(len(top), bool)), "sources": by_source}
+    return {
+        "abstain_below": below,
+        **reached(np.ones(len(top), bool)),
+        "sources": by_source,
+        "others": {name: float((tops < below).mean()) for name, tops in others.items()},
+    }
 
 
 def _threshold(top: np.ndarray, right: np.ndarray, precision: float) -> float:

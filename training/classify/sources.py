@@ -9,13 +9,17 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.common import photographs, runs
 
 _HERE = Path(__file__).parent
 COLUMNS = ("path", "types", "work", "source")
+# In the place of a type: a photograph that shows no sculpture.
+NOTHING = "-"
+# Of one folder without sculpture; more of the same teach nothing new.
+MOST_OTHERS = 180
 Row = dict[str, str]
 
 
@@ -23,8 +27,10 @@ class SourceError(Exception):
     """A set cannot be read; the message names it."""
 
 
-def assemble(shared: Path, out: Path, renders: Path | None) -> list[Row]:
+def assemble(shared: Path, out: Path, renders: Path | None, others: Sequence[Path] = ()) -> list[Row]:
     """Write the table ``out`` and ``terms.csv`` beside it; return its rows. Paths are relative to the table.
+
+    ``others`` are folders without sculpture, of each of which ``MOST_OTHERS`` photographs are taken, evenly spaced.
 
     Raises :class:`SourceError` for a set that is not there or holds a label that ``mapping.csv`` does not know.
     """
@@ -44,6 +50,11 @@ def assemble(shared: Path, out: Path, renders: Path | None) -> list[Row]:
         if not renders.is_file():
             raise SourceError(f"{renders}: no such table; make it with python -m training.render types")
         rows += [_row(renders.parent / row["file"], row["type"], row["work"], "renders", out) for row in _read(renders)]
+    for folder in others:
+        if not (found := photographs.find(folder)):
+            raise SourceError(f"{folder}: holds no photographs")
+        name = folder.parent.name if folder.name == "images" else folder.name
+        rows += [_row(path, NOTHING, path.stem, name, out) for path in found[:: -(-len(found) // MOST_OTHERS)]]
     with runs.whole(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()

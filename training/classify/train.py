@@ -30,8 +30,9 @@ RENDERS = "renders"
 def train(data: Path, out: Path, config: Config, cache: Path | None = None) -> Path:
     """Write to ``out``: ``oof.npz`` (held-out logits of every fold), ``head.npz`` (trained on all), history and curves.
 
-    Rendered photographs (source ``renders``) are trained on in every fold and never scored. Raises ``DataError``,
-    ``WeightsUnavailable`` and ``RunError``.
+    Rendered photographs (source ``renders``) are trained on in every fold and never scored. Where there are photographs without
+    sculpture, a second classifier knows them too (:func:`head.joined`); each of their sources is held out whole.
+    Raises ``DataError``, ``WeightsUnavailable`` and ``RunError``.
     """
     torch.set_num_threads(1)
     runs.open_run(out, {**asdict(config), "data": str(data)})
@@ -43,24 +44,28 @@ def train(data: Path, out: Path, config: Config, cache: Path | None = None) -> P
     views = features.extract(set_.pixels, config, cache)
     fold = datasets.folds(set_, config.folds, config.seed)
     fold[set_.sources == RENDERS] = -1
-    held_out = np.zeros(set_.accepted.shape, np.float32)
+    for number, source in enumerate(sorted(set(set_.sources[set_.others]))):
+        fold[set_.others & (set_.sources == source)] = number % config.folds
+    held_out = []
     histories = []
     for number in tqdm(range(config.folds), desc="folds", unit="fold", disable=None):
         test = fold == number
         kept = out / f"fold{number}.npz"
         if not kept.exists():
-            watch = (views[test, 0], set_.accepted[test])
-            linear, history = head.fit(views[~test], set_.accepted[~test], set_.sources[~test], config, watch)
+            scored = test & ~set_.others
+            watch = (views[scored, 0], set_.accepted[scored])
+            linear, history = head.joined(views[~test], set_.accepted[~test], set_.sources[~test], config, watch)
             _save(kept, linear, history)
         linear, history = load_head(kept)
-        held_out[test] = linear.logits(views[test, 0])
+        held_out.append(np.where(test[:, None], linear.logits(views[:, 0]), 0))
         histories.append(history)
-    linear, history = head.fit(views, set_.accepted, set_.sources, config)
+    logits = np.sum(held_out, axis=0, dtype=np.float32)
+    linear, history = head.joined(views, set_.accepted, set_.sources, config)
     _save(out / "head.npz", linear, history)
-    real = fold >= 0
-    temperature = scores.temperature(held_out[real], set_.accepted[real])
+    real = (fold >= 0) & ~set_.others
+    temperature = scores.temperature(logits[real][:, : len(set_.labels)], set_.accepted[real])
     with runs.whole(out / "oof.npz") as temporary:
-        np.savez(temporary, logits=held_out, accepted=set_.accepted, fold=fold, sources=set_.sources, works=set_.works)
+        np.savez(temporary, logits=logits, accepted=set_.accepted, fold=fold, sources=set_.sources, works=set_.works)
     runs.write_json(
         out / "data.json",
         {

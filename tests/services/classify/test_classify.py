@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from services.classify import explanation
-from services.classify.predictor import Parameters, Predictor
+from services.classify.predictor import Parameters, Predictor, heat
 from services.common import images, models
 from services.common.errors import ParameterInvalid
 from services.common.models import BundleError
@@ -178,8 +178,7 @@ class TestOverlay:
 
     def test_a_map_that_says_little_is_faint(self) -> None:
         faint, strong = (
-            explanation.heat(np.stack([np.full((2, 2), value), np.zeros((2, 2))], 2).astype(np.float32), 0)
-            for value in (0.01, 5.0)
+            heat(np.stack([np.full((2, 2), value), np.zeros((2, 2))], 2).astype(np.float32), 0) for value in (0.01, 5.0)
         )
         assert faint.max() < 0.05
         assert strong.max() == 1
@@ -206,6 +205,15 @@ class TestPredictor:
     def test_abstains_below_the_manifest_s_threshold(self, tmp_path: object, best: float, abstained: bool) -> None:
         answer = self.answer(self.load(tmp_path, labels=("a", "b")), [best, 0.2])
         assert answer.abstained is abstained
+
+    @pytest.mark.parametrize(("sculpture", "abstained"), [(0.9, False), (0.5, True)])
+    def test_abstains_where_there_is_hardly_a_sculpture(self, tmp_path: object, sculpture: float, abstained: bool) -> None:
+        predictor = self.load(tmp_path, labels=("a", "b"))
+        photograph = images.Decoded(np.zeros((4, 4, 3), np.uint8), 4, 4, "PNG", 1)
+        outputs = {"probabilities": np.array([0.7, 0.3], np.float32), "sculpture": np.float32(sculpture)}
+        answer = predictor.answer(photograph, outputs, Parameters())
+        assert answer.abstained is abstained
+        assert answer.predictions[0].probability == pytest.approx(0.7)
 
     def test_a_model_that_cannot_explain_says_so(self, tmp_path: object) -> None:
         predictor = Predictor(models.load(tiny.faulty(tmp_path)))  # type: ignore[arg-type]

@@ -40,13 +40,26 @@ def test_abstention_answers_as_much_as_the_hardest_source_allows() -> None:
     answers = np.stack([top, 1 - top], 1)
     accepted = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]], bool)
     one = np.array(["museum"] * 5)
-    found = scores.abstention(answers, accepted, one, 0.75)
+    found = scores.abstention(answers, accepted, one, 0.75, {}, 0.9)
     assert (found["abstain_below"], found["precision"], found["coverage"]) == (0.7, 0.75, 0.8)
-    assert scores.abstention(answers, ~accepted, one, 0.9)["precision"] == pytest.approx(0.4)
+    assert scores.abstention(answers, ~accepted, one, 0.9, {}, 0.9)["precision"] == pytest.approx(0.4)
     two = np.array(["museum", "park", "park", "park", "park"])
-    found = scores.abstention(answers, accepted, two, 0.7, least=4)
+    found = scores.abstention(answers, accepted, two, 0.7, {}, 0.9, least=4)
     assert found["abstain_below"] == 0.8
     assert found["sources"]["park"] == {"precision": 1.0, "coverage": 0.5}
+    others = {"walls": np.array([0.1, 0.2, 0.75, 0.85]), "faces": np.array([0.1] * 40)}
+    found = scores.abstention(answers, accepted, one, 0.75, others, 0.85)
+    assert found["abstain_below"] == pytest.approx(0.75), "three quarters of the walls and all faces are below"
+    assert found["others"] == {"walls": 0.75, "faces": 1.0}
+    assert scores.abstention(answers, accepted, one, 0.75, others, 0.9)["abstain_below"] == pytest.approx(0.85)
+
+
+def test_what_shows_no_sculpture_takes_its_share_of_the_answer() -> None:
+    logits = np.log([[0.75, 0.25, 0.5, 0.3, 0.2], [0.5, 0.5, 0.05, 0.05, 0.9]])
+    answers, weighted = scores.answers(logits, 2)
+    assert answers == pytest.approx(np.array([[0.75, 0.25], [0.5, 0.5]]))
+    assert weighted.max(1) == pytest.approx([0.6, 0.05])
+    assert scores.answers(logits[:, :2], 2)[1] == pytest.approx(answers), "where nothing else was learnt, all is sculpture"
 
 
 def test_balance_gives_types_and_sources_their_share() -> None:

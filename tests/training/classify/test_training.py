@@ -55,6 +55,33 @@ def test_drawn_shapes_are_learnt_exported_and_served(run: Path, museum: Path, tm
     assert again["all"]["accuracy"] >= metrics["all"]["accuracy"]
 
 
+def test_what_is_no_sculpture_is_learnt_to_be_abstained_from(museum: Path, run: Path, tmp_path: Path) -> None:
+    """Two folders of noise and of blank paper; each is judged by a classifier that saw only the other."""
+    random = np.random.default_rng(1)
+    rows = ["path,types,source", *(f"{path},{path.parent.name},museum" for path in sorted(museum.rglob("*.png")))]
+    for index in range(6):
+        for name, spread in (("noise", 120), ("paper", 8)):
+            path = tmp_path / name / f"{index}.png"
+            path.parent.mkdir(exist_ok=True)
+            pixels = random.integers(130 - spread, 130 + spread, (80, 96, 3)) + 5 * index
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+            rows.append(f"{path},-,{name}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    with_others = train.train(tmp_path / "labels.csv", tmp_path / "run", TINY, run / "cache")
+    metrics = evaluate.of_run(with_others)
+    assert metrics["all"]["photographs"] == 30
+    assert set(metrics["abstention"]["others"]) == {"noise", "paper"}
+    golden = tmp_path / "golden.png"
+    draw("rings", 999).save(golden)
+    written = export.export(with_others, tmp_path / "classify" / "0.2.0", golden, run / "cache")
+    bundle = models.load(written)
+    shapes = bundle.run(np.stack([bundle.prepare(np.asarray(draw("stripes", seed))) for seed in (900, 901)]))
+    np.testing.assert_allclose(shapes["probabilities"].sum(1), 1, atol=1e-5)
+    assert shapes["sculpture"].shape == (2,)
+    assert (shapes["sculpture"] > 0.5).all()
+    assert evaluate.abstained(written, tmp_path / "noise") == (6, 1.0)
+
+
 def test_a_killed_run_ends_like_one_that_was_not(
     run: Path, museum: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
