@@ -7,18 +7,22 @@ A table ``labels.csv`` lies in the data folder: ``file`` (relative to it) and ``
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage, sparse
 from sklearn.model_selection import StratifiedGroupKFold
+from tqdm import tqdm
 
-from services.common import images
-from training.common import photographs
+from services.common import images, models
+from services.embed_latent.predictor import Masker
+from training.common import photographs, runs
 from training.embed_latent import background
 
 SIDE = 224  # pixels; what the trunk was trained at, so what is served
@@ -99,9 +103,18 @@ def look_alikes(pixels: np.ndarray, masks: np.ndarray, threshold: float = 0.93) 
     return likeness > threshold
 
 
-def load(folder: Path, labels: Path | None = None, *, side: int = SIDE, cache: Path | None = None) -> Works:
+def load(
+    folder: Path,
+    labels: Path | None = None,
+    *,
+    side: int = SIDE,
+    cache: Path | None = None,
+    mask_model: Path | None = None,
+) -> Works:
     """Read ``labels`` (default ``folder/labels.csv``), the photographs it names, their masks and their objects.
 
+    ``mask_model``: a bundle of the mask service, whose masks are then the works'; else they are fitted to the border. Which
+    views show one object is judged by the latter in either case, so that the choice does not change the split.
     Raises :class:`DataError` for a missing table, column or file, a photograph that cannot be read or is one flat colour, fewer
     than two groups, and a group of one object.
     """
@@ -126,9 +139,8 @@ def load(folder: Path, labels: Path | None = None, *, side: int = SIDE, cache: P
     for row, picture, (top, bottom, left, right) in zip(rows, pixels, boxes, strict=True):
         if picture[top:bottom, left:right].reshape(-1, 3).std(axis=0).max() < 1:
             raise DataError(f"{row['file']}: is one flat colour; a picture without content teaches nothing, unlist it")
-    masks = np.zeros(pixels.shape[:3], bool)
-    for mask, picture, (top, bottom, left, right) in zip(masks, pixels, boxes, strict=True):
-        mask[top:bottom, left:right] = background.figure_mask(picture[top:bottom, left:right])
+    fitted = _masks(pixels, boxes, cache)
+    masks = _model_masks(paths, side, mask_model, cache) if mask_model else fitted
     groups = np.array([row["label"].strip() for row in rows])
     names = [object_name(row.get("original_name") or row["file"]) for row in rows]
     works = Works(
@@ -137,7 +149,7 @@ def load(folder: Path, labels: Path | None = None, *, side: int = SIDE, cache: P
         files=np.array([row["file"] for row in rows]),
         groups=groups,
         sources=np.array([row.get("source") or "unknown" for row in rows]),
-        objects=_merge(names, look_alikes(pixels, masks)),
+        objects=_merge(names, look_alikes(pixels, fitted)),
     )
     if len(works.names) < 2:
         raise DataError(f"{table}: holds the one group {works.names[0]!r}; at least two are needed")
@@ -165,6 +177,49 @@ def split(works: Works, *, folds: int, fold: int, seed: int) -> tuple[np.ndarray
         if absent:
             raise DataError(f"group {sorted(absent)[0]!r} has no object on the {side} side; add objects or use fewer folds")
     return train, held
+
+
+def _masks(pixels: np.ndarray, boxes: list[tuple[int, int, int, int]], cache: Path | None) -> np.ndarray:
+    """bool [n, side, side], True on the figure; kept in ``cache``, since runs that share pixels share these."""
+
+    def fit() -> np.ndarray:
+        masks = np.zeros(pixels.shape[:3], bool)
+        for mask, picture, (top, bottom, left, right) in zip(masks, pixels, boxes, strict=True):
+            mask[top:bottom, left:right] = background.figure_mask(picture[top:bottom, left:right])
+        return masks
+
+    return _kept(cache, (hashlib.sha256(pixels.tobytes()).hexdigest(), boxes), fit)
+
+
+def _model_masks(paths: list[Path], side: int, bundle: Path, cache: Path | None) -> np.ndarray:
+    """The same by the mask service's model, found and framed as ``mask=true`` does in serving."""
+    masker = Masker(models.load(bundle))
+
+    def prepare(pixels: np.ndarray) -> np.ndarray:
+        return images.resize(pixels, (side, side), images.ResizeRule.LETTERBOX)
+
+    def find() -> np.ndarray:
+        masks = np.ones((len(paths), side, side), bool)
+        for mask, path in zip(masks, tqdm(paths, desc="masks", unit="photo", disable=None), strict=True):
+            seen = images.decode(path.read_bytes(), images.Limits(), images.Frame.DISPLAY, shrink_to=2 * side)
+            figure = masker.mask(seen.pixels, prepare)
+            mask[:] = True if figure is None else figure
+        return masks
+
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return _kept(cache, (side, models.sha256(bundle / models.GRAPH), facts), find)
+
+
+def _kept(cache: Path | None, key: tuple[object, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """What ``make`` answers, kept in ``cache`` for the next run that asks with the same key."""
+    path = cache / f"masks-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.npy" if cache else None
+    if path and path.exists():
+        return np.load(path)
+    masks = make()
+    if path:
+        with runs.whole(path) as temporary:
+            np.save(temporary, masks)
+    return masks
 
 
 def _content(path: Path, side: int) -> tuple[int, int, int, int]:

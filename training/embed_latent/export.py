@@ -8,83 +8,24 @@ from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnx
 import torch
 import typer
 from scipy.spatial import distance
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from services.common import images, models
 from training.common import bundle, photographs
-from training.embed_latent import augment, data, evaluate, eye, measures, sample
+from training.embed_latent import augment, card, data, evaluate, eye, graphs, measures, sample
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.train import EYE, plainly
-from training.embed_latent.trunk import Trunk
 
 SERVICE, DECODER, REFERENCE = "embed_latent", "decoder.onnx", "reference.npz"
 TOLERANCE = 1e-4
 UNLIKE_QUANTILE = 0.99
 _STRANGERS = 200  # photographs read from each --unlike folder
-
-
-class Embedder(nn.Module):
-    """``images`` uint8 [n, 224, 224, 3] -> ``latent`` float32 [n, 2], the posterior mean in the prior's unit, and ``features``
-    float32 [n, d] of unit length."""
-
-    def __init__(self, seeing: eye.Eye, encoder: nn.Module, unit: float) -> None:
-        super().__init__()
-        self.eye, self.encoder, self.unit = seeing, encoder, unit
-        self.eval()
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        lower = self.eye.trunk.lower(images.permute(0, 3, 1, 2).float())
-        mean, _ = self.encoder(Trunk.texture(lower))
-        return mean * self.unit, F.normalize(self.eye(lower), dim=1)
-
-
-class Drawer(nn.Module):
-    """``latent`` float32 [n, 2] in the prior's unit -> ``images`` uint8 [n, h, w, 3]."""
-
-    def __init__(self, decoder: nn.Module, unit: float) -> None:
-        super().__init__()
-        self.decoder, self.unit = decoder, unit
-        self.eval()
-
-    def forward(self, latent: Tensor) -> Tensor:
-        return (self.exact(latent) * 255).round().clamp(0, 255).to(torch.uint8)
-
-    def exact(self, latent: Tensor) -> Tensor:
-        """Before rounding: float32 [n, h, w, 3], 0..1."""
-        return self.decoder(latent / self.unit).permute(0, 2, 3, 1)
-
-
-def to_onnx(module: nn.Module, example: Tensor, path: Path, name: str, outputs: list[str]) -> None:
-    """Opset 18, one named input with a dynamic axis ``batch``, all in one file."""
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            module,
-            (example,),
-            input_names=[name],
-            output_names=outputs,
-            dynamic_shapes=({0: batch},),
-            opset_version=18,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    program.save(str(path))
-    graph = onnx.load(path)
-    for value in [*graph.graph.input, *graph.graph.output]:
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.save(graph, path)
 
 
 def export(
@@ -98,17 +39,17 @@ def export(
     config = run.config
     seeing = eye.Eye(config.features)
     seeing.load_state_dict(torch.load(run.folder / EYE, weights_only=True))
-    embedder = Embedder(seeing, run.plane.averaged["encoder"], run.plane.unit)
-    drawer = Drawer(run.plane.averaged["decoder"], run.plane.unit)
+    embedder = graphs.Embedder(seeing, run.plane.averaged["encoder"], run.plane.unit)
+    drawer = graphs.Drawer(run.plane.averaged["decoder"], run.plane.unit)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         example = torch.from_numpy(works.pixels[:2].copy())
-        to_onnx(embedder, example, folder / models.GRAPH, "images", ["latent", "features"])
-        to_onnx(drawer, torch.randn(2, config.latent) * config.prior_std, folder / DECODER, "latent", ["images"])
+        graphs.to_onnx(embedder, example, folder / models.GRAPH, "images", ["latent", "features"])
+        graphs.to_onnx(drawer, torch.randn(2, config.latent) * config.prior_std, folder / DECODER, "latent", ["images"])
         session = models.open_session(folder / models.GRAPH, threads=1)
 
         def graph(pictures: np.ndarray) -> dict[str, np.ndarray]:
-            parts = [session.run(["latent", "features"], {"images": p}) for p in _parts(pictures)]
+            parts = [session.run(["latent", "features"], {"images": p}) for p in graphs.parts(pictures)]
             return dict(zip(("latent", "features"), map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
         def framework(pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -116,9 +57,9 @@ def export(
                 return dict(zip(("latent", "features"), (t.numpy() for t in embedder(torch.from_numpy(pictures))), strict=True))
 
         held, train = run.seen["held"], run.seen["train"]
-        differs = bundle.parity(graph, framework, _parts(works.pixels[held]), TOLERANCE)
+        differs = bundle.parity(graph, framework, graphs.parts(works.pixels[held]), TOLERANCE)
         answers = {name: graph(augment.plains(works.pixels, works.masks, data.SIDE, name)) for name in augment.BACKDROPS}
-        differs |= _decoder_parity(folder / DECODER, drawer, answers["keep"]["latent"][held])
+        differs |= graphs.decoder_parity(folder / DECODER, drawer, answers["keep"]["latent"][held], TOLERANCE)
         measured = _measure(run, works, answers, folder / DECODER)
         threshold, known, strangers = _unlike(answers["keep"]["features"], train, held, unlike, graph)
         measured |= {"parity": differs, "unlike": {"above": threshold, "held_out_called_unlike": known, **strangers}}
@@ -154,12 +95,12 @@ def export(
             graph=folder / models.GRAPH,
             extra_files={DECODER: folder / DECODER, REFERENCE: folder / REFERENCE},
             golden_picture=golden,
-            card=_card(run, works, destination.name, measured, licence),
+            card=card.text(run, works, destination.name, measured, licence),
             metrics=measured,
             headline=headline,
             architecture=f"{config.method}: EfficientNet-Lite0 trunk, {config.features} features, {config.latent}-d latent",
             licence="Apache-2.0",
-            command=_command(run, destination.name),
+            command=card.command(run, destination.name),
             input=bundle.Input(height=data.SIDE, width=data.SIDE, resize=images.ResizeRule.LETTERBOX),
             labels=tuple(bundle.Label(id=name.lower().replace(" ", "-"), name=name) for name in works.names),
             embedding_space=space,
@@ -190,27 +131,12 @@ def _measure(run: evaluate.Run, works: data.Works, answers: dict[str, Any], deco
     latents = {name: answer["latent"] for name, answer in answers.items()}
     features = {name: answer["features"] for name, answer in answers.items()}
     session = models.open_session(decoder, threads=1)
-    decoded = np.concatenate([session.run(["images"], {"latent": part})[0] for part in _parts(latents["keep"][held])])
+    decoded = np.concatenate([session.run(["images"], {"latent": part})[0] for part in graphs.parts(latents["keep"][held])])
     error, similar = measures.reconstruction(target[held], decoded)
     result["fit_of_means"] = measures.prior_fit(latents["keep"][held], scale, rng=rng)
     result["structure"] = evaluate.structure(latents, features, works.labels, train, held)
     result["reconstruction"] |= {"mse": error, "ssim": similar}
     return result
-
-
-def _decoder_parity(path: Path, drawer: Drawer, latents: np.ndarray) -> dict[str, float]:
-    """The decoder's pictures are rounded, so parity is held on pixels: 1e-4 of the range may turn a rounding, no more."""
-    session = models.open_session(path, threads=1)
-    worst = 0.0
-    for part in _parts(latents):
-        ours = session.run(["images"], {"latent": part})[0].astype(np.float64)
-        with torch.inference_mode():
-            exact = drawer.exact(torch.from_numpy(part)).numpy().astype(np.float64) * 255
-        # Distance of the exact value to the half-open interval that rounds to ours, back on the 0..1 scale.
-        worst = max(worst, float(np.maximum(np.abs(ours - exact) - 0.5, 0).max()) / 255)
-    if not worst <= TOLERANCE:
-        raise bundle.ParityError(f"decoder: pictures differ from PyTorch's by {worst:.3g} of the range, allowed {TOLERANCE:g}")
-    return {"decoder": worst}
 
 
 def _unlike(
@@ -237,76 +163,6 @@ def _unlike(
     return threshold, float((distances(features[held], stored[train]) > threshold).mean()), shares
 
 
-def _card(run: evaluate.Run, works: data.Works, version: str, measured: dict[str, Any], licence: str) -> str:
-    fit, structure, drawn = measured["fit_of_means"], measured["structure"], measured["reconstruction"]
-    plane, features = structure["plane"], structure["features"]
-    counts = ", ".join(f"{name} {int((works.groups == name).sum())}" for name in works.names)
-    called = {name: share for name, share in measured["unlike"].items() if name != "above"}
-    shaped = "the features and the plane" if run.config.plane_labels else "the features"
-    strangers = "; ".join(f"{name} {share:.2f}" for name, share in called.items())
-    rows = [
-        ("share within 3σ of the prior", f"{fit['share_within_3_sigma']:.3f}", "≥ 0.98"),
-        ("MMD against the prior, permutation p", f"{fit['mmd_p']:.3f}", "≥ 0.05"),
-        ("Kolmogorov-Smirnov of the radius, posterior means", f"{fit['ks_radius']:.3f}", "≤ 0.08"),
-        ("the same, aggregate posterior", f"{measured['fit_of_aggregate_posterior']['ks_radius']:.3f}", "≤ 0.08"),
-        ("effective rank", f"{fit['effective_rank']:.2f}", "≥ 1.8"),
-        ("balanced accuracy of group, 5 neighbours in the plane: as served; white, grey, black wall", _four(plane), "≥ 0.60"),
-        ("the same in the features", _four(features), "≥ 0.85"),
-        ("the same, neighbours masked likewise: plane; features", f"{_both(plane)}; {_both(features)}", "≥ 0.60; ≥ 0.85"),
-        ("reconstruction MSE; that of the mean picture", f"{drawn['mse']:.4f}; {drawn['mse_of_the_mean_picture']:.4f}", ""),
-        ("reconstruction SSIM", f"{drawn['ssim']:.3f}", ""),
-        ("called unlike the training set", strangers, ""),
-    ]
-    table = "\n".join(f"| {what} | {value} | {wanted} |" for what, value, wanted in rows)
-    return f"""# embed_latent {version}
-
-Places a photograph of a clay figurine in a two-dimensional latent plane whose points follow N(0, 5²), and gives a feature
-vector of unit length.
-
-**Made from** {len(works)} photographs of {len(set(works.objects))} objects ({counts}); {licence}.
-Split by object: {len(run.seen["train"])} to train, {len(run.seen["held"])} held out. Seed {run.seed}.
-Trunk: EfficientNet-Lite0, ImageNet weights (Apache-2.0).
-
-**Labels were used.** The groups' names shaped {shaped}: among the groups trained on, distances show how well they
-can be told apart, and are no evidence that they differ. For that question train the `unlabelled` configuration.
-
-## Measured on the exported files, held-out objects
-
-| | | wanted |
-|---|---|---|
-{table}
-
-Chance of a group is {1 / len(works.names):.2f}. metrics.json holds the rest.
-
-## Not for
-
-Attribution, dating, authentication or valuation. Distances say which photographs this network finds alike; culture,
-collection, photographer and lighting hang together in the data, and no number here takes them apart. Two numbers cannot hold
-a figurine: decoded pictures show a kind of figurine, never a particular one.
-"""
-
-
-def _four(space: dict[str, dict[str, float]]) -> str:
-    first, *rest = (f"{space[name]['balanced_accuracy']:.3f}" for name in augment.BACKDROPS)
-    return f"{first}; {', '.join(rest)}"
-
-
-def _command(run: evaluate.Run, version: str) -> str:
-    """What makes this bundle again; where the folders lay on the machine that made it is nobody's concern."""
-    module, name = "python -m training.embed_latent", Path(run.facts["data"]).name
-    options = f"--configuration {run.config.name} --seed {run.seed} --fold {run.config.fold}"
-    train = f"{module}.train --data data/{name} --out RUN {options}"
-    return f"{train} && {module}.export --run RUN --data data/{name} --version {version}"
-
-
-def _both(space: dict[str, dict[str, float]]) -> str:
-    return ", ".join(f"{space[f'{name} both']['balanced_accuracy']:.3f}" for name in list(augment.BACKDROPS)[1:])
-
-
-def _parts(array: np.ndarray, size: int = 32) -> list[np.ndarray]:
-    return [array[start : start + size] for start in range(0, len(array), size)]
-
-
 def main(
     run: Annotated[Path, typer.Option(help="a finished run of training.embed_latent.train")],
     data_: Annotated[Path, typer.Option("--data", help="the folder it was trained on")],
@@ -319,12 +175,13 @@ def main(
     labels: Annotated[Path | None, typer.Option(help="as given in training")] = None,
     licence: Annotated[str, typer.Option(help="of the photographs")] = "mixed, partly unverified; photographs not distributed",
     cache: Annotated[Path | None, typer.Option(help="as given in training")] = None,
+    mask_model: Annotated[Path | None, typer.Option(help="as given in training")] = None,
 ) -> None:
     """Export, check and measure a run."""
     torch.set_num_threads(1)
     with plainly():
         opened = evaluate.open_run(run)
-        works = data.load(data_, labels, cache=cache or run / "cache")
+        works = data.load(data_, labels, cache=cache or run / "cache", mask_model=mask_model)
         picture = golden.read_bytes() if golden else sample.picture()
         folders = {folder.name: folder for folder in unlike or []}
         try:

@@ -135,6 +135,9 @@ def main(
     cache: Annotated[
         Path | None, typer.Option(help="shared by runs for decoded photographs and views; default OUT/cache")
     ] = None,
+    mask_model: Annotated[
+        Path | None, typer.Option(help="bundle of the mask service, to find the figures with; default: fitted to the border")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="paper configuration: stop after this wall time")] = math.inf,
 ) -> None:
     """Train one configuration of the latent plane."""
@@ -144,9 +147,14 @@ def main(
             raise TrainingError(f"--configuration {configuration}: choose one of {', '.join(CONFIGURATIONS)}")
         config = replace(CONFIGURATIONS[configuration], fold=fold)
         config = replace(config, epochs=epochs) if epochs else config
-        runs.open_run(out, asdict(config) | {"seed": seed, "data": str(data_), "labels": str(labels or "")})
+        settings = asdict(config) | {"seed": seed, "data": str(data_), "labels": str(labels or "")}
+        runs.open_run(out, settings | ({"mask_model": mask_model.name} if mask_model else {}))
         works = data.load(
-            data_, labels, side=config.side if config.encoder == "dense" else data.SIDE, cache=cache or out / "cache"
+            data_,
+            labels,
+            side=config.side if config.encoder == "dense" else data.SIDE,
+            cache=cache or out / "cache",
+            mask_model=mask_model,
         )
         runs.write_json(
             out / "groups.json",

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from services.common import images, models
+from services.embed_latent.predictor import Masker, on_white
+from tests import tiny
 from tests.training.embed_latent.conftest import write_table
 from training.embed_latent import augment, background, data
 
@@ -127,3 +130,27 @@ def test_views_are_the_seeds(works: data.Works) -> None:
     assert one.shape == (96, 96, 3)
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+def test_masks_by_the_mask_service_s_model_are_those_of_serving(collection: Path, works: data.Works, tmp_path: Path) -> None:
+    """The tiny model takes dark pixels for the object; the split is the one that the fitted masks gave."""
+    bundle = tiny.remove_background(tmp_path)
+    ours = data.load(collection, cache=tmp_path / "cache", mask_model=bundle)
+    again = data.load(collection, cache=tmp_path / "cache", mask_model=bundle)
+    np.testing.assert_array_equal(ours.masks, again.masks)
+    assert not np.array_equal(ours.masks, works.masks)
+    np.testing.assert_array_equal(ours.objects, works.objects)
+    masker = Masker(models.load(bundle))
+
+    def prepare(pixels: np.ndarray) -> np.ndarray:
+        return images.resize(pixels, (224, 224), images.ResizeRule.LETTERBOX)
+
+    for index in (0, 7, 13):
+        photograph = images.decode((collection / ours.files[index]).read_bytes(), images.Limits(), images.Frame.DISPLAY)
+        figure = masker.mask(photograph.pixels, prepare)
+        assert figure is not None
+        served = on_white(prepare(photograph.pixels), figure).astype(int)
+        trained = augment.plain(ours.pixels[index], ours.masks[index], 224, "white").astype(int)
+        assert np.abs(served - trained).max() <= 16  # Pillow and SciPy blur a little differently
+        assert np.abs(served - trained).mean() < 0.3
+        assert (trained < 250).any()

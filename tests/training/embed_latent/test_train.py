@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ import torch
 from typer.testing import CliRunner
 
 from services.common import models
-from training.common import runs
-from training.embed_latent import data, evaluate, export, paper, sample, train
+from training.common import bundle, runs
+from training.embed_latent import data, evaluate, export, graphs, paper, sample, train
 from training.embed_latent.config import CONFIGURATIONS, CURE
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
@@ -58,6 +59,19 @@ def test_a_run_is_measured_and_exported_and_the_bundle_opens(finished: Path, wor
     assert details["labels_used_in_training"] == {"features": True, "plane": True}
     measured = json.loads((finished / "metrics.json").read_text())
     assert measured["works"]["held_out"] == len(run.seen["held"])
+
+
+def test_a_decoder_that_is_another_does_not_pass(finished: Path, tmp_path: Path) -> None:
+    run = evaluate.open_run(finished)
+    drawer = graphs.Drawer(run.plane.averaged["decoder"], run.plane.unit)
+    latents = np.random.default_rng(0).normal(0, 5, (40, 2)).astype(np.float32)
+    graphs.to_onnx(drawer, torch.from_numpy(latents[:2]), tmp_path / "decoder.onnx", "latent", ["images"])
+    assert graphs.decoder_parity(tmp_path / "decoder.onnx", drawer, latents, 1e-4)["decoder"] <= 1e-4
+    other = copy.deepcopy(drawer)
+    with torch.no_grad():
+        next(other.decoder.rest[-2].parameters()).add_(0.02)
+    with pytest.raises(bundle.ParityError, match="decoder: pictures differ"):
+        graphs.decoder_parity(tmp_path / "decoder.onnx", other, latents, 1e-4)
 
 
 def test_a_killed_run_goes_on_to_the_same_result(finished: Path, works: data.Works, tmp_path: Path, monkeypatch) -> None:
