@@ -90,8 +90,9 @@ class Masker:
         scale = min(1.0, _MASK_SIDE / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         grey = Image.fromarray(np.rint(probability * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-        framed = prepare(np.asarray(grey.convert("RGB")))[..., 0]
-        return framed >= self._threshold * 255
+        # Turned about, for the bars of a letterbox are white, and no figure.
+        wall = prepare(255 - np.asarray(grey.convert("RGB")))[..., 0]
+        return wall <= (1 - self._threshold) * 255
 
 
 def on_white(pixels: images.RGB, mask: Mask) -> images.RGB:

@@ -58,6 +58,12 @@ def prepare(run: Path, works: data.Works, config: Config, cache: Path) -> dict[s
         return dict(stored)
 
 
+def describe(run: Path, works: data.Works) -> None:
+    """``run/groups.json``: what the run was trained on, work by work."""
+    fields = {name: getattr(works, name).tolist() for name in ("files", "labels", "sources", "objects")}
+    runs.write_json(run / "groups.json", {"names": works.names, **fields})
+
+
 def targets(works: data.Works, config: Config) -> np.ndarray:
     """uint8 [n, side, side, 3]: the figure alone on white, or the photograph."""
     if config.target == "figure":
@@ -156,16 +162,7 @@ def main(
             cache=cache or out / "cache",
             mask_model=mask_model,
         )
-        runs.write_json(
-            out / "groups.json",
-            {
-                "names": works.names,
-                "files": works.files.tolist(),
-                "labels": works.labels.tolist(),
-                "sources": works.sources.tolist(),
-                "objects": works.objects.tolist(),
-            },
-        )
+        describe(out, works)
         if config.encoder == "dense":
             paper.train(out, works, config, seed, minutes=minutes)
             return

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.common import models
+from services.common import images, models
 from services.common.models import BundleError
 from services.embed_latent.predictor import Masker, on_white
 from tests import tiny
@@ -78,6 +78,21 @@ def test_a_mask_model_that_is_none(serve: Callable[..., Served], bundles: Path) 
     assert "threshold" in served.stop()
     with pytest.raises(BundleError):
         Masker(models.load(bundles / "embed_latent" / "0.0.1"))
+
+
+def test_the_bars_of_a_letterbox_are_no_figure(bundles: Path) -> None:
+    """A line of the wall would stay along them."""
+    masker = Masker(models.load(bundles / "remove_background" / "0.0.1"))
+    pixels = np.asarray(Image.open(io.BytesIO(figure((250, 180, 200), (40, 100)))).convert("RGB"))
+
+    def prepare(picture: np.ndarray) -> np.ndarray:
+        return images.resize(picture, (64, 64), images.ResizeRule.LETTERBOX)
+
+    mask = masker.mask(pixels, prepare)
+    assert mask is not None
+    rows, columns = np.nonzero(mask)
+    assert (rows.min(), columns.min()) >= (14, 24)
+    assert (on_white(prepare(pixels), mask)[:, :23] == 255).all()
 
 
 def test_serving_lays_a_figure_on_white_as_training_does() -> None:

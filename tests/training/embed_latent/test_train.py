@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from services.common import models
 from training.common import bundle, runs
-from training.embed_latent import data, evaluate, export, graphs, paper, sample, train
+from training.embed_latent import data, evaluate, export, graphs, paper, sample, study, train
 from training.embed_latent.config import CONFIGURATIONS, CURE
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
@@ -22,17 +22,11 @@ from training.embed_latent.plane import Plane
 TINY = replace(CURE, views=2, eye_epochs=1, eye_batch=8, epochs=12, steps=1, batch=16, decoded=4, folds=3, side=16, features=8)
 
 
-def groups_file(run: Path, works: data.Works) -> None:
-    fields = {"names": works.names, "labels": works.labels.tolist()}
-    fields |= {name: getattr(works, name).tolist() for name in ("files", "sources", "objects")}
-    runs.write_json(run / "groups.json", fields)
-
-
 @pytest.fixture(scope="module")
 def finished(works: data.Works, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     runs.open_run(run, {**TINY.__dict__, "seed": 0})
-    groups_file(run, works)
+    train.describe(run, works)
     seen = train.prepare(run, works, TINY, run / "cache")
     train.train_plane(run, seen, works.labels, works.names, TINY, 0)
     return run
@@ -113,6 +107,19 @@ def test_every_configuration_trains(method: str, finished: Path, works: data.Wor
         mean, deviation = plane.encode(torch.from_numpy(stored["keep"]))
     assert np.isfinite(mean).all()
     assert (deviation == 0).all() == (method == "deterministic")
+
+
+def test_a_study_is_one_table_and_reads_what_is_done(finished: Path, works: data.Works, tmp_path: Path) -> None:
+    configurations = [TINY, replace(TINY, name="vae", method="vae", epochs=2)]
+    table = study.study(works, configurations, [0, 1], tmp_path, finished / "cache", "drawn")
+    assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][2:] == ["aae"] * 2 + ["vae"] * 2
+    times = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/metrics.json"))]
+    assert study.study(works, configurations, [0, 1], tmp_path, finished / "cache", "drawn") == table
+    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/metrics.json"))] == times
+    fit = {"effective_rank": 1.9, "share_within_3_sigma": 0.99, "mmd_p": 0.5}
+    assert study.failures({"fit_of_means": fit}) == []
+    for name, value in (("effective_rank", 1.0), ("share_within_3_sigma", 0.5), ("mmd_p", 0.01)):
+        assert len(study.failures({"fit_of_means": fit | {name: value}})) == 1
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
