@@ -117,7 +117,8 @@ def decode(data: bytes, limits: Limits, frame: Frame, *, shrink_to: int | None =
     """Decode to upright sRGB.
 
     With ``shrink_to``, a JPEG whose both sides stay at least that many pixels is decoded at 1/2, 1/4 or 1/8 of its size
-    (DCT scaling), which makes 12 MP two to three times cheaper. Raises what :func:`header` raises.
+    (DCT scaling), which makes 12 MP two to three times cheaper; what is still twice as large as needed, of any format, is
+    divided by a whole number once it is decoded. Raises what :func:`header` raises.
     """
     image = header(data, limits)
     format_, (width, height) = str(image.format), image.size
@@ -135,7 +136,10 @@ def decode(data: bytes, limits: Limits, frame: Frame, *, shrink_to: int | None =
         image.load()
         if not upright:
             orientation = _orientation(image)
-        pixels = np.asarray(_to_srgb(image, profile, notes))
+        image = _to_srgb(image, profile, notes)
+        if shrink_to and min(image.size) >= 2 * shrink_to:
+            image = image.reduce(min(image.size) // shrink_to)
+        pixels = np.asarray(image)
     except errors.MaquetteError:
         raise
     except Exception as error:
@@ -226,7 +230,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None, notes: list[str]) 
                     return converted
         except (ImageCms.PyCMSError, OSError, ValueError):
             notes.append("the embedded colour profile could not be applied; sRGB was assumed")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # to its own mode, Pillow copies
 
 
 def _orientation(image: Image.Image) -> int:

@@ -41,7 +41,7 @@ class Parameters(BaseModel):
         None,
         gt=0,
         lt=1,
-        description="probability from which a pixel is object; default: the model's, without the regions it holds for weak",
+        description="probability from which a pixel is object; default: the model's, without the regions it nowhere is sure of",
     )
 
 

@@ -284,8 +284,23 @@ class TestShrinking:
         assert images.decoded_pixels(data, LIMITS, 250) == expected[0] * expected[1]
         assert images.decoded_pixels(data, LIMITS, None) == size[0] * size[1]
 
-    def test_looks_the_same(self) -> None:
-        data = encode(Image.fromarray(scene()).resize((1600, 960), Image.Resampling.NEAREST), "JPEG", quality=95)
+    @pytest.mark.parametrize("format_", ["PNG", "TIFF", "WEBP"])
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_other_formats_are_divided_once_they_are_decoded(self, format_: str, orientation: int) -> None:
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        stored = stored_as(np.asarray(Image.fromarray(scene()).resize((1600, 960))), orientation)
+        data = encode(Image.fromarray(stored), format_, exif=exif)
+        decoded = decode(data, shrink_to=300)
+        assert decoded.pixels.shape == (320, 534, 3)
+        assert (decoded.width, decoded.height) == (1600, 960)
+        assert near(np.asarray(Image.fromarray(decoded.pixels).resize((80, 48))), scene(), 12)
+        assert images.decoded_pixels(data, LIMITS, 300) == 1600 * 960, "every pixel is held for a moment"
+
+    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
+    def test_looks_the_same(self, format_: str) -> None:
+        image = Image.fromarray(scene()).resize((1600, 960), Image.Resampling.NEAREST)
+        data = encode(image, format_, **({"quality": 95} if format_ == "JPEG" else {}))
         shrunk = images.resize(decode(data, shrink_to=300).pixels, (48, 80), ResizeRule.SQUASH)
         whole = images.resize(decode(data).pixels, (48, 80), ResizeRule.SQUASH)
         assert np.abs(shrunk.astype(int) - whole).mean() < 1
