@@ -51,7 +51,7 @@ def page(
         Column("runner-up", "category", [_runner_up(record, names) for record in records], list(names.values())),
         Column("runner-up q", "number", [(*record["assignments"], {})[1].get("q") for record in records]),
         Column("between groups", "category", ["yes" if record["between"] else "no" for record in records]),
-        Column("like it in the reference collection", "text", [_like(record) for record in records]),
+        Column("reference works like it", "text", [_like(record) for record in records]),
         Column("sha256", "text", [record["sha256"] for record in records]),
     ]
     groups = sum(1 for number in names if number in set(of))

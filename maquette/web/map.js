@@ -113,13 +113,14 @@ function drawWorks() {
   const near = Math.abs(layer.x - view.x) * view.k < width * ROOM && Math.abs(layer.y - view.y) * view.k < height * ROOM;
   if (layer.key !== key || ((layer.k !== view.k || !near) && performance.now() - moved > REST)) paintLayer(key);
   else if (layer.k !== view.k || !near) setTimeout(redraw, REST);
-  const f = view.k / layer.k, w = width * (1 + 2 * ROOM) * f, h = height * (1 + 2 * ROOM) * f;
-  pen.drawImage(layer.canvas, (layer.x - view.x) * view.k + width / 2 - w / 2, (layer.y - view.y) * view.k + height / 2 - h / 2, w, h);
+  const f = view.k / layer.k, w = layer.w * f, h = layer.h * f, snap = f === 1 ? v => Math.round(v * devicePixelRatio) / devicePixelRatio : v => v;
+  pen.drawImage(layer.canvas, snap((layer.x - view.x) * view.k + width / 2 - w / 2), snap((layer.y - view.y) * view.k + height / 2 - h / 2), w, h);
 }
 function paintLayer(key) {
-  const ratio = devicePixelRatio, w = width * (1 + 2 * ROOM), h = height * (1 + 2 * ROOM), pen = layer.canvas.getContext("2d");
-  [layer.canvas.width, layer.canvas.height] = [Math.round(w * ratio), Math.round(h * ratio)]; // empties it, too
-  Object.assign(layer, {key, x: view.x, y: view.y, k: view.k});
+  const ratio = devicePixelRatio, whole = v => Math.round(v * (1 + 2 * ROOM) * ratio), pen = layer.canvas.getContext("2d");
+  [layer.canvas.width, layer.canvas.height] = [whole(width), whole(height)]; // empties it, too
+  const w = layer.canvas.width / ratio, h = layer.canvas.height / ratio;
+  Object.assign(layer, {key, w, h, x: view.x, y: view.y, k: view.k});
   pen.scale(ratio, ratio);
   const sx = i => (layout.x[i] - view.x) * view.k + w / 2, sy = i => (layout.y[i] - view.y) * view.k + h / 2;
   const side = pictureSide(), placed = side ? place(side) : [], covered = new Set(placed);
