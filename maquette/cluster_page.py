@@ -46,8 +46,8 @@ def page(
     of = [record["assignments"][0]["cluster"] for record in records]
     own = [
         Column("group", "category", [names.get(number, f"Group {number}") for number in of], list(names.values())),
-        *columns,
         Column("q", "number", [record["assignments"][0]["q"] for record in records]),
+        *columns,
         Column("runner-up", "category", [_runner_up(record, names) for record in records], list(names.values())),
         Column("runner-up q", "number", [(*record["assignments"], {})[1].get("q") for record in records]),
         Column("between groups", "category", ["yes" if record["between"] else "no" for record in records]),
