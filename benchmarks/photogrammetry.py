@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def main(
     views: Annotated[int, typer.Option(min=3)] = 60,
     size: Annotated[int, typer.Option(min=64, help="width of a photograph in pixels; 4000 is 12 MP")] = 1024,
     material: Annotated[str, typer.Option(help="of the sculpture, as `training.render turntable` has them")] = "limestone",
+    again: Annotated[bool, typer.Option(help="make the service's masks and their column anew: its code has changed")] = False,
     seed: int = 2,
 ) -> None:
     """Render, mask, reconstruct, compare; see the module's docstring."""
@@ -58,6 +60,10 @@ def main(
     chosen = settings.load()
     release = chosen.model_version or models.latest(chosen.models, "remove_background").name
     perfect, ours = out / "masks" / "perfect", out / "masks" / release
+    if again:
+        for stale in (out / f"masked_{release}", ours):
+            shutil.rmtree(stale, ignore_errors=True)
+        ours.with_name(f"{release}.json").unlink(missing_ok=True)
     link(scene / "masks", perfect)
     mask(scene / "images", ours)
     columns: dict[str, tuple[str, Path | None]] = {
