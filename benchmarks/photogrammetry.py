@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import shutil
 import socket
 import subprocess
@@ -78,7 +77,7 @@ def main(
     found = {name: report.column(out / folder) for name, (folder, _) in columns.items()}
     found["our masks"]["masks"] = json.loads((out / "masks" / f"{release}.json").read_text()) | agreement(ours, perfect)
     record = {
-        "command": f"python -m benchmarks.photogrammetry {shlex.join(sys.argv[1:])}",
+        "command": runs.command("benchmarks.photogrammetry"),
         **facts,
         "height": round(size * 0.75),
         "model_version": release,

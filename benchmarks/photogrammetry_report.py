@@ -42,6 +42,7 @@ def table(found: Mapping[str, Column], views: int) -> str:
         ("object's points to the mesh, median mm", "cloud", "distance_median_mm", ".2f"),
         ("the same, mean mm", "cloud", "distance_mean_mm", ".2f"),
         ("the same, 90 % within mm", "cloud", "distance_90_mm", ".2f"),
+        (f"cameras within 5 cm of where they were, of {views}", "cloud", "cameras_in_place", "d"),
         ("cameras to where they were, median mm", "cloud", "camera_error_mm", ".2f"),
     ]
     lines = [f"| | {BEFORE} | {AFTER} | change | {LIMIT} |", "|---|---|---|---|---|"]
@@ -94,7 +95,7 @@ def picture(folders: Mapping[str, Path], scene: Path, path: Path) -> None:
     drawn = None
     for (name, folder), (far, near) in zip(folders.items(), axes.T, strict=True):
         far.set_title(name)
-        for axis, margin in ((far, 1.6 * reach), (near, 0.06 * reach)):
+        for axis, margin in ((far, 1.1 * reach), (near, 0.06 * reach)):
             centre = (low + high) / 2
             axis.set(xlim=(centre[0] - reach / 2 - margin, centre[0] + reach / 2 + margin), xlabel="x, m", ylabel="y, m")
             axis.set(ylim=(centre[1] - reach / 2 - margin, centre[1] + reach / 2 + margin), aspect="equal")
@@ -103,9 +104,9 @@ def picture(folders: Mapping[str, Path], scene: Path, path: Path) -> None:
         with np.load(folder / "cloud.npz") as kept:
             xyz, rgb, on, distance = (kept[key] for key in ("xyz", "rgb", "on", "distance"))
         order = np.argsort(xyz[:, 2])
-        far.scatter(xyz[order, 0], xyz[order, 1], s=0.6, c=rgb[order] / 255, linewidths=0)
+        far.scatter(xyz[order, 0], xyz[order, 1], s=1.5, c=rgb[order] / 255, linewidths=0)
         far.set_facecolor("0.85")
-        drawn = near.scatter(xyz[on, 0], xyz[on, 1], s=1.2, c=1000 * distance[on], vmin=0, vmax=5, cmap="viridis", linewidths=0)
+        drawn = near.scatter(xyz[on, 0], xyz[on, 1], s=4, c=1000 * distance[on], vmin=0, vmax=5, cmap="viridis", linewidths=0)
     if drawn is not None:
         figure.colorbar(drawn, ax=list(axes[1]), label="distance from the true mesh, mm", shrink=0.8)
     plots.save(figure, path)

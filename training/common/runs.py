@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +55,12 @@ def write_json(path: Path, value: Any) -> None:
     with whole(path) as temporary:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def command(module: str) -> str:
+    """What is running, for the record of a result: where on this machine the folders lie is nobody's business."""
+    given = (Path(part).name if Path(part).is_absolute() else part for part in sys.argv[1:])
+    return f"python -m {module} {shlex.join(given)}"
 
 
 def read_history(run: Path, before_epoch: int | None = None) -> list[dict[str, float]]:

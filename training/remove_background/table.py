@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,7 +205,7 @@ def write(out: Path, facts: dict[str, Any]) -> None:
         lines.append(f"| {' | '.join(cells)} |")
     with runs.whole(out / "table.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    command = f"python -m training.remove_background.table {shlex.join(sys.argv[1:])}"
+    command = runs.command("training.remove_background.table")
     table = [{"trained_on": name, "paper": paper, **found} for name, paper, found in rows]
     runs.write_json(out / "table.json", {"command": command, **facts, "stands_for": STANDS_FOR, "rows": table})
     figure, axis = plt.subplots(figsize=(7, 4.2))
