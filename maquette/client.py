@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -159,6 +159,14 @@ class Client:
     def space(self) -> GetSpaceResponse:
         """The latent space: its prior and its reference points."""
         return self._ask(Service.EMBED_LATENT, "GetSpace", {})  # type: ignore[no-any-return]
+
+    def decode(self, points: Iterable[Sequence[float]], *, space: str | None = None) -> list[bytes]:
+        """The picture (PNG) at each of 1 to 64 latent points, in the units of the prior.
+
+        ``space`` is the embedding space they come from: a service whose model has another then refuses them.
+        """
+        fields = {"latent": [value for point in points for value in point], "embedding_space": space}
+        return list(self._ask(Service.EMBED_LATENT, "Decode", fields).images)
 
     def address(self, service: Service) -> Address:
         """Where the client looks for a service."""

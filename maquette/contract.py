@@ -53,7 +53,7 @@ CONTRACTS: dict[Service, Contract] = {
         cluster_assign_pb2, cluster_assign_pb2_grpc.ClusterAssignServiceStub, "Assign", 50052, ("ListClusters",)
     ),
     Service.EMBED_LATENT: Contract(
-        embed_latent_pb2, embed_latent_pb2_grpc.EmbedLatentServiceStub, "Embed", 50053, ("GetSpace",)
+        embed_latent_pb2, embed_latent_pb2_grpc.EmbedLatentServiceStub, "Embed", 50053, ("GetSpace", "Decode")
     ),
     Service.REMOVE_BACKGROUND: Contract(
         remove_background_pb2, remove_background_pb2_grpc.RemoveBackgroundServiceStub, "RemoveBackground", 50054

@@ -121,3 +121,14 @@ def test_maps_of_a_folder(running: dict[str, Served], photos: Path) -> None:
     space = running["embed_latent"].get("grpc", "/v1/space")
     assert plane.data["names"][12:] == [point["id"] for point in space["points"]]
     assert len(plane.data["ellipses"]) == 3
+
+
+def test_embed_and_decode(running: dict[str, Served]) -> None:
+    served = running["embed_latent"]
+    with maquette.Client(f"{served.host}:{served.grpc_port}") as client:
+        points = [client.embed(picture(number)).latent for number in range(2)]
+        pictures = client.decode(points, space=client.space().embedding_space)
+        assert [Image.open(io.BytesIO(data)).format for data in pictures] == ["PNG", "PNG"]
+        assert client.decode([points[1]]) == [pictures[1]]
+        with pytest.raises(maquette.ParameterInvalid, match="another"):
+            client.decode(points, space="another")
