@@ -53,7 +53,7 @@ def test_rows_are_trained_once_and_judged_on_the_same_photographs(out: Path) -> 
         json.loads((out / "runs" / name / "data.json").read_text())["held"] for name in ("one_object", "people_like_figures")
     ]
     assert aside[0] == aside[1]
-        assert len(set(aside[0]["object"])) == round(0.15 * 14)
+    assert len(set(aside[0]["object"])) == round(0.15 * 14)
     # The same places in both rooms, and none of them trained on.
     kept = json.loads((out / "runs" / "one_object" / "data.json").read_text())["train"]["object"]
     assert sorted(aside[0]["object"]) == sorted(2 * list(set(aside[0]["object"])))
