@@ -135,29 +135,38 @@ def cloud(scene: Path, out: Path) -> dict[str, Any]:
     if placed is None:
         return {"on": 0, "off": model.num_points3D()}
     model.transform(placed)
-    missed = [
-        np.linalg.norm(image.projection_center() - truth[image.name]) for image in model.images.values() if image.has_pose
-    ]
+    missed = {
+        key: float(np.linalg.norm(image.projection_center() - truth[image.name]))
+        for key, image in model.images.items()
+        if image.has_pose
+    }
     masks = {Path(view["file"]).name: scene / view["mask"] for view in views}
     on = on_object(model, masks)
     points = list(model.points3D.values())
     xyz = np.array([point.xyz for point in points]).reshape(-1, 3)
     mesh = trimesh.load_mesh(scene / "object.ply")
-    distance = distances(xyz, mesh.vertices, mesh.faces)
+    surface = Surface(mesh.vertices, mesh.faces)
+    distance = surface.distances(xyz)
     with runs.whole(out / "cloud.npz") as path:
         np.savez(path, xyz=xyz, rgb=np.array([point.color for point in points]), on=on, distance=distance)
     of_object = 1000 * distance[on]
+    # Found by cameras in place alone: how near points lie where the reconstruction as a whole did not go wrong.
+    sound = [all(missed[part.image_id] < CAMERA_REACH for part in point.track.elements) for point in points]
+    of_sound = 1000 * distance[on & np.array(sound, bool)]
     found: dict[str, Any] = {
         "on": int(on.sum()),
         "off": int((~on).sum()),
-        "camera_error_mm": float(1000 * np.median(missed)),
-        "cameras_in_place": int((np.array(missed) < CAMERA_REACH).sum()),
+        "camera_error_mm": 1000 * float(np.median(list(missed.values()))),
+        "cameras_in_place": sum(error < CAMERA_REACH for error in missed.values()),
     }
+    if len(of_sound):
+        found |= {"on_in_place": len(of_sound), "distance_in_place_median_mm": float(np.median(of_sound))}
     if len(of_object):
         found |= {
             "distance_median_mm": float(np.median(of_object)),
             "distance_mean_mm": float(of_object.mean()),
             "distance_90_mm": float(np.percentile(of_object, 90)),
+            "fitted_median_mm": float(1000 * np.median(surface.distances(best_fit(xyz[on], surface)))),
         }
     return found
 
@@ -178,22 +187,43 @@ def on_object(model: pycolmap.Reconstruction, masks: dict[str, Path]) -> np.ndar
     return np.array([2 * sum(votes) >= len(votes) > 0 for votes in seen.values()], bool)
 
 
-def distances(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Distance of ``points`` float [n, 3] from the nearest place on the surface of a triangle mesh, float64 [n]."""
-    corners, cells, shape = vtkPoints(), vtkCellArray(), vtkPolyData()
-    corners.SetData(numpy_to_vtk(np.ascontiguousarray(vertices, np.float64), deep=True))
-    cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(faces, np.int64).ravel(), deep=True))
-    shape.SetPoints(corners)
-    shape.SetPolys(cells)
-    locator = vtkStaticCellLocator()
-    locator.SetDataSet(shape)
-    locator.BuildLocator()
-    nearest, cell, part, squared = [0.0] * 3, mutable(0), mutable(0), mutable(0.0)
-    found = np.empty(len(points))
-    for i, point in enumerate(points):
-        locator.FindClosestPoint(point, nearest, cell, part, squared)
-        found[i] = float(squared)
-    return np.sqrt(found)
+def best_fit(points: np.ndarray, surface: Surface, rounds: int = 20, reach: float = 0.01) -> np.ndarray:
+    """``points`` moved, turned and scaled onto the surface as a whole (iterated closest points, Besl & McKay 1992), as the
+    paper lays its model over the scanned one; those farther from it than ``reach``, metres, have no say.
+    """
+    ransac = pycolmap.RANSACOptions()
+    ransac.max_error = reach
+    for _ in range(rounds):
+        if (found := pycolmap.estimate_sim3d_robust(points, surface.nearest(points), ransac)) is None:
+            break
+        points = found["tgt_from_src"] * points
+    return points
+
+
+class Surface:
+    """A triangle mesh, asked for the nearest place on it."""
+
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
+        corners, cells, shape = vtkPoints(), vtkCellArray(), vtkPolyData()
+        corners.SetData(numpy_to_vtk(np.ascontiguousarray(vertices, np.float64), deep=True))
+        cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(faces, np.int64).ravel(), deep=True))
+        shape.SetPoints(corners)
+        shape.SetPolys(cells)
+        self.locator = vtkStaticCellLocator()
+        self.locator.SetDataSet(shape)
+        self.locator.BuildLocator()
+
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """float [n, 3] -> float64 [n, 3]."""
+        found, at, cell, part, squared = np.empty((len(points), 3)), [0.0] * 3, mutable(0), mutable(0), mutable(0.0)
+        for i, point in enumerate(points):
+            self.locator.FindClosestPoint(point, at, cell, part, squared)
+            found[i] = at
+        return found
+
+    def distances(self, points: np.ndarray) -> np.ndarray:
+        """float [n, 3] -> float64 [n]."""
+        return np.linalg.norm(self.nearest(points) - points, axis=1)
 
 
 def _peak() -> float:

@@ -42,7 +42,10 @@ def table(found: Mapping[str, Column], views: int) -> str:
         ("object's points to the mesh, median mm", "cloud", "distance_median_mm", ".2f"),
         ("the same, mean mm", "cloud", "distance_mean_mm", ".2f"),
         ("the same, 90 % within mm", "cloud", "distance_90_mm", ".2f"),
+        ("the same, median mm after a best fit", "cloud", "fitted_median_mm", ".2f"),
         (f"cameras within 5 cm of where they were, of {views}", "cloud", "cameras_in_place", "d"),
+        ("object's points found by these alone", "cloud", "on_in_place", "d"),
+        ("these to the mesh, median mm", "cloud", "distance_in_place_median_mm", ".2f"),
         ("cameras to where they were, median mm", "cloud", "camera_error_mm", ".2f"),
     ]
     lines = [f"| | {BEFORE} | {AFTER} | change | {LIMIT} |", "|---|---|---|---|---|"]

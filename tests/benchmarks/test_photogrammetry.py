@@ -83,6 +83,7 @@ def test_masks_leave_the_object_and_make_matching_cheaper(scene: Path, tmp_path:
     for column in (before, after):
         assert column["cloud"]["cameras_in_place"] == VIEWS
         assert column["cloud"]["distance_median_mm"] < 5
+        assert column["cloud"]["fitted_median_mm"] < 5
         assert column["matching"]["peak_mib"] > 20
         assert column["matching"]["cpu_seconds"] > 0
     answers = report.targets(found, VIEWS)
@@ -101,7 +102,21 @@ def test_masks_leave_the_object_and_make_matching_cheaper(scene: Path, tmp_path:
 def test_distance_is_to_the_surface_and_not_to_a_corner() -> None:
     box = trimesh.creation.box((2, 2, 2))
     points = np.array([[0, 0, 1.5], [0.3, 0.2, 0.9], [2, 2, 1], [1, 0.1, 0.7]])
-    assert colmap.distances(points, box.vertices, box.faces) == pytest.approx([0.5, 0.1, np.sqrt(2), 0], abs=1e-6)
+    surface = colmap.Surface(box.vertices, box.faces)
+    assert surface.distances(points) == pytest.approx([0.5, 0.1, np.sqrt(2), 0], abs=1e-6)
+
+
+def test_a_best_fit_undoes_a_small_similarity_and_leaves_strays_out() -> None:
+    rng = np.random.default_rng(0)
+    box = trimesh.creation.box((0.4, 1, 0.3))
+    surface = colmap.Surface(box.vertices, box.faces)
+    turn = trimesh.transformations.rotation_matrix(0.004, [1, 2, 3])[:3, :3]
+    moved = 1.003 * trimesh.sample.sample_surface(box, 600, seed=1)[0] @ turn.T + [0.002, -0.001, 0.002]
+    strays = rng.uniform(0.5, 0.8, (60, 3))
+    fitted = surface.distances(colmap.best_fit(np.concatenate([moved, strays]), surface))
+    assert np.median(surface.distances(moved)) > 5e-4
+    assert np.median(fitted[:600]) < 5e-5
+    assert fitted[600:].min() > 0.1
 
 
 def test_a_reconstruction_without_the_object_misses_its_targets() -> None:
