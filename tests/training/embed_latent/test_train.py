@@ -13,8 +13,10 @@ import torch
 from typer.testing import CliRunner
 
 from services.common import models
+from services.embed_latent.predictor import Masker
+from tests import tiny
 from training.common import bundle, runs
-from training.embed_latent import data, evaluate, export, graphs, paper, sample, study, train
+from training.embed_latent import data, evaluate, export, graphs, masked, paper, sample, study, train
 from training.embed_latent.config import CONFIGURATIONS, CURE
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
@@ -32,7 +34,9 @@ def finished(works: data.Works, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return run
 
 
-def test_a_run_is_measured_and_exported_and_the_bundle_opens(finished: Path, works: data.Works, tmp_path: Path) -> None:
+def test_a_run_is_measured_and_exported_and_the_bundle_opens(
+    finished: Path, works: data.Works, collection: Path, tmp_path: Path
+) -> None:
     run = evaluate.open_run(finished)
     written = export.export(run, works, tmp_path / "embed_latent" / "0.0.1", sample.picture(), {}, "drawn by the test")
     loaded = models.load(written)
@@ -53,6 +57,11 @@ def test_a_run_is_measured_and_exported_and_the_bundle_opens(finished: Path, wor
     assert details["labels_used_in_training"] == {"features": True, "plane": True}
     measured = json.loads((finished / "metrics.json").read_text())
     assert measured["works"]["held_out"] == len(run.seen["held"])
+    behind = masked.measure(collection, loaded, Masker(models.load(tiny.remove_background(tmp_path))))
+    assert (behind["photographs"], behind["held_out"]) == (len(works), len(run.seen["held"]))
+    assert behind["latent, as they are"] == pytest.approx(loaded.manifest.metrics["balanced_accuracy_plane"])
+    assert behind["without_a_figure"] == 0
+    assert all(0 <= behind[f"{space}, masked among masked"] <= 1 for space in ("latent", "features"))
 
 
 def test_a_decoder_that_is_another_does_not_pass(finished: Path, tmp_path: Path) -> None:
