@@ -80,12 +80,7 @@ def find(data: Path) -> tuple[list[Photo], tuple[Label, ...]]:
     if table.is_file():
         photos = _from_table(table, whole_folder=data.is_dir())
     elif data.is_dir():
-        photos = [
-            Photo(path, (folder.name,), path.relative_to(data).as_posix(), data.name)
-            for folder in sorted(data.iterdir())
-            if folder.is_dir()
-            for path in photographs.find(folder)
-        ]
+        photos = _from_folders(data)
     else:
         raise DataError(f"{data}: no such folder or table")
     if not photos:
@@ -135,6 +130,20 @@ def folds(data: Dataset, count: int, seed: int) -> np.ndarray:
         for position, work in enumerate(random.permutation(of_kind)):
             fold_of[int(work)] = (offset + position) % count
     return np.array([fold_of[int(work)] for work in data.works], int)
+
+
+def _from_folders(data: Path) -> list[Photo]:
+    folders = [path for path in sorted(data.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    found = {folder: photographs.find(folder) for folder in folders}
+    if loose := [str(path) for path in photographs.find(data) if path.parent == data]:
+        raise DataError(f"{data}: photographs in no type's folder: {_some(loose)}; move them, or write a labels.csv")
+    if any(found.values()) and (empty := [folder.name for folder, paths in found.items() if not paths]):
+        raise DataError(f"{data}: no photographs of {_some(empty)}; add some of two works or more, or remove the folder")
+    return [
+        Photo(path, (folder.name,), path.relative_to(data).as_posix(), data.name)
+        for folder, paths in found.items()
+        for path in paths
+    ]
 
 
 def _from_table(table: Path, *, whole_folder: bool) -> list[Photo]:

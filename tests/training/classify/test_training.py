@@ -179,9 +179,22 @@ def _no_label(folder: Path) -> None:
     (folder / "labels.csv").write_text("file,label\nhere.png,bust\n")
 
 
+def _empty_type(folder: Path) -> None:
+    for kind in ("discs", "rings"):
+        (folder / kind).mkdir()
+    draw("discs", 1).save(folder / "discs" / "1.png")
+
+
+def _loose(folder: Path) -> None:
+    _empty_type(folder)
+    draw("rings", 1).save(folder / "loose.png")
+
+
 @pytest.mark.parametrize(
     ("make", "named"),
     [
+        (_empty_type, "no photographs of rings"),
+        (_loose, "loose.png"),
         (_empty, "holds no photographs"),
         (_one_work, "fewer than two works of rings"),
         (_no_photograph, "gone.png"),

@@ -1,0 +1,113 @@
+"""The rows of the comparison with the paper: one set of photographs, one set of folds, many ways to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache as memoise
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from services.common.images import ResizeRule
+from training.classify import adam, draws, surroundings
+from training.classify import data as datasets
+
+PAPER, COLOUR, FROZEN = "paper", "colour", "frozen"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``size`` of the input, pixels; ``draws`` of TrivialAugmentWide."""
+
+    backbone: str = "efficientnet_lite0"
+    size: int = 160
+    folds: int = 5
+    seed: int = 0
+    epochs: int = 100
+    draws: int = 1
+
+
+class Bench:
+    """The photographs, their folds and their features; every method of a row gives held-out logits."""
+
+    def __init__(self, data: Path, masks: Path, out: Path, settings: Settings) -> None:
+        self.out, self.settings, self.masks, self.cache = out, settings, masks, out / "cache"
+        self.data = data
+        self.set = datasets.load(data, (settings.size,) * 2, ResizeRule.SQUASH, self.cache)
+        self.accepted = self.set.accepted
+        self.fold = datasets.folds(self.set, settings.folds, settings.seed)
+        self.recipe = adam.Recipe(epochs=settings.epochs)
+        # The search asks for the same features trial after trial.
+        self.features = memoise(self._features)
+
+    def _pixels(self, kind: str, size: int) -> np.ndarray:
+        if size != self.settings.size:
+            # From the files again, not from the smaller picture.
+            set_ = datasets.load(self.data, (size, size), ResizeRule.SQUASH, self.cache)
+            if set_.photos != self.set.photos:
+                raise datasets.DataError(f"{self.data}: changed while it was read; choose another --out")
+            return set_.pixels
+        if kind == "grey":
+            return draws.grey(self.set.pixels)
+        if kind in ("object", "surroundings"):
+            objects = surroundings.masks(self.set.pixels, self.masks, self.cache)
+            return {"object": surroundings.without_background, "surroundings": surroundings.without_object}[kind](
+                self.set.pixels, objects
+            )
+        return self.set.pixels
+
+    def _features(self, kind: str, size: int, draw: int) -> np.ndarray:
+        settings = self.settings
+        return draws.extract(self._pixels(kind, size), settings.backbone, size, draw, settings.seed, self.cache)
+
+    def augmented(self, kind: str, size: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """The draws to train on and the plain features to score."""
+        drawn = [self.features(kind, size, draw) for draw in range(1, self.settings.draws + 1)]
+        return drawn, self.features(kind, size, 0)
+
+    def adam(self, kind: str, recipe: adam.Recipe, *, augment: bool = False, size: int = 0) -> np.ndarray:
+        size = size or self.settings.size
+        plain = self.features(kind, size, 0)
+        drawn = self.augmented(kind, size)[0] if augment else [plain]
+
+        def answers(test: np.ndarray) -> np.ndarray:
+            return fit(drawn, plain, self.accepted, ~test, test, recipe, self.settings.seed)
+
+        return self.cross(answers)
+
+    def cross(self, fit: Callable[[np.ndarray], np.ndarray], folds: int | None = None) -> np.ndarray:
+        """Logits float32 [n, classes], each photograph's by the fold that never saw its work; NaN in folds not run."""
+        held_out = np.full(self.accepted.shape, np.nan, np.float32)
+        for number in tqdm(range(folds or self.settings.folds), desc="folds", unit="fold", disable=None):
+            test = self.fold == number
+            held_out[test] = fit(test)
+        return held_out
+
+    def rows(self) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
+        """Name -> (what differs, how it is measured)."""
+        recipe = self.recipe
+        return {
+            PAPER: ("the paper's: grey, TrivialAugmentWide, Adam", lambda: self.adam("grey", recipe, augment=True)),
+            COLOUR: ("colour", lambda: self.adam("colour", recipe, augment=True)),
+            FROZEN: ("colour, features computed once", lambda: self.adam("colour", recipe)),
+            "balanced": ("and types drawn alike", lambda: self.adam("colour", replace(recipe, balance=1.0))),
+            "object": ("colour, once, background removed", lambda: self.adam("object", recipe)),
+            "surroundings": ("colour, once, object removed", lambda: self.adam("surroundings", recipe)),
+        }
+
+
+def fit(
+    draws: list[np.ndarray],
+    plain: np.ndarray,
+    accepted: np.ndarray,
+    train: np.ndarray,
+    held: np.ndarray,
+    recipe: adam.Recipe,
+    seed: int,
+) -> np.ndarray:
+    """Logits float32 [m, classes] of the rows ``held`` of ``plain``, after training on the rows ``train`` of ``draws``."""
+    watched = plain[held]
+    *_, (_, linear) = adam.epochs([draw[train] for draw in draws], accepted[train], watched, accepted[held], recipe, seed)
+    return linear.logits(watched.astype(np.float32))
