@@ -36,6 +36,8 @@ class Bench:
         self.out, self.settings, self.masks, self.cache = out, settings, masks, out / "cache"
         self.data = data
         self.set = datasets.load(data, (settings.size,) * 2, ResizeRule.SQUASH, self.cache)
+        if self.set.others.any():
+            raise datasets.DataError(f"{data}: holds photographs without sculpture; assemble it without --others")
         self.accepted = self.set.accepted
         self.fold = datasets.folds(self.set, settings.folds, settings.seed)
         self.recipe = adam.Recipe(epochs=settings.epochs)

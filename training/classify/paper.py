@@ -78,6 +78,8 @@ def of_fashion(folder: Path, limit: int | None = None) -> Split:
 def of_photographs(folder: Path, size: int, seed: int, cache: Path) -> Split:
     """A fifth of the works held out, every type spread evenly; near duplicates never straddle. Raises ``DataError``."""
     set_ = datasets.load(folder, (size, size), ResizeRule.SQUASH, cache)
+    if set_.others.any():
+        raise datasets.DataError(f"{folder}: holds photographs of no type; the paper's classifier has no answer for them")
     test = datasets.folds(set_, 5, seed) == 0
     if not test.any() or not set_.accepted[~test].any(0).all():
         raise datasets.DataError(f"{folder}: too few works to hold a fifth of them out; add photographs of other works")

@@ -21,7 +21,7 @@ from training.classify import adam, backbones, draws, fashion, paper, report, sc
 from training.common import runs, tracking
 
 KINDS = ("discs", "rings", "stripes")
-TINY = ["--backbone", "efficientnet_lite0", "--size", "32", "--draws", "1", "--epochs", "12"]
+TINY = ["--backbone", "efficientnet_lite0", "--size", "32", "--draws", "1", "--epochs", "30"]
 
 
 def _cli(command: object, *arguments: object) -> object:
@@ -80,18 +80,18 @@ def _points(run: Path, tag: str) -> dict[int, float]:
 def test_fashion_is_learnt_and_reported(run: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["photographs"] == 60
-    assert metrics["accuracy"] >= 0.45  # of three kinds
+    assert metrics["accuracy"] >= 0.6
     assert set(metrics["types"]) == {"t_shirt", "coat", "bag"}
     assert metrics["micro"]["f1"] == metrics["accuracy"]
     assert np.sum(metrics["confusion"]) == 60
     for name in ("confusion.png", "curves.png", "predictions.png"):
         assert (run / name).stat().st_size > 1000
     history = runs.read_history(run)
-    assert [row["epoch"] for row in history] == list(range(12))
+    assert [row["epoch"] for row in history] == list(range(30))
     assert history[-1]["train loss"] < history[0]["train loss"]
     points = _points(run, "test/accuracy")
-    assert len(points) == 12
-    assert points[11] == pytest.approx(metrics["accuracy"])
+    assert len(points) == 30
+    assert points[29] == pytest.approx(metrics["accuracy"])
 
 
 def test_a_killed_run_ends_with_the_same_numbers(
