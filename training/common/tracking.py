@@ -84,7 +84,13 @@ def _wandb(run: Path, config: Mapping[str, Any], mode: Wandb) -> Iterator[Log]:
     identity = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:12]
     try:
         session = wandb.init(
-            project=PROJECT, name=run.name, id=identity, resume="allow", dir=run, mode=mode.value, config=dict(config)
+            project=PROJECT,
+            name=run.name,
+            id=identity,
+            resume="allow",
+            dir=run,
+            mode="offline" if mode is Wandb.OFFLINE else "online",
+            config=dict(config),
         )
     except wandb.errors.Error as error:
         raise RunError(f"Weights & Biases refused ({error}); log in with `wandb login`, or choose --wandb offline") from None
