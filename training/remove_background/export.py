@@ -27,7 +27,7 @@ from services.common import images, models
 from training.common import bundle, photographs, runs
 from training.remove_background import evaluate, model
 from training.remove_background.config import Config, from_json
-from training.remove_background.measures import THRESHOLD
+from training.remove_background.measures import STRONG, THRESHOLD
 from training.remove_background.sources import DataError
 from training.remove_background.train import BEST, fail
 
@@ -150,7 +150,7 @@ def main(
                 intended_use=USE,
                 not_for=NOT_FOR,
                 seed=facts["seed"],
-                details={"threshold": THRESHOLD},
+                details={"threshold": THRESHOLD, "strong": STRONG},
             )
     except (DataError, bundle.ParityError, runs.RunError) as error:
         fail(str(error))

@@ -10,6 +10,8 @@ import numpy as np
 from training.remove_background.sources import Source
 
 THRESHOLD = 0.5
+# A region that nowhere reaches this probability is no object when served: docs/decisions/0007 says what else was tried.
+STRONG = 0.985
 # The share of a scene up to which its mask counts as empty.
 SPECK = 0.001
 

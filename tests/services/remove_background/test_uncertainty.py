@@ -33,8 +33,10 @@ def test_uncertainty_tells_worse_masks_from_better_ones() -> None:
             outputs = {name: value[0] for name, value in bundle.run(bundle.prepare(shown)[None]).items()}
             answer = predictor.answer(images.Decoded(shown, *shown.shape[1::-1], "PNG", 1), outputs, Parameters())
             mask = np.asarray(Image.open(io.BytesIO(answer.mask))) > 127
-            seen.append((dice(mask, truth), answer.report.uncertainty))
+            # Of an object that was missed for sure, `empty` tells, and no probability can.
+            if not answer.report.empty:
+                seen.append((dice(mask, truth), answer.report.uncertainty))
     pairs = [sorted(pair) for pair in combinations(seen, 2) if abs(pair[0][0] - pair[1][0]) >= 0.03]
     assert len(pairs) > 20, "the pictures are masked too evenly well to tell anything"
     told = np.mean([worse[1] > better[1] for worse, better in pairs])
-    assert told > 0.7, "0.81 with version 0.1.0; chance is 0.5"
+    assert told > 0.7, f"{told:.2f} of {len(pairs)} pairs are in order; chance is 0.5"
