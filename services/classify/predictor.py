@@ -80,7 +80,8 @@ class Predictor:
             raise errors.ParameterInvalid("Parameter `explain` should be left out: this model cannot explain its answers.")
 
     def needs_full_size(self, parameters: Parameters) -> bool:
-        return False
+        # A photograph shrunk for the model alone is too small to look at.
+        return parameters.explain
 
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> Classification:
         """``outputs["probabilities"]``: float32 [labels]; ``outputs["activation"]``: float32 [rows, columns, labels]."""
