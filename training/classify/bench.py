@@ -11,22 +11,27 @@ import numpy as np
 from tqdm import tqdm
 
 from services.common.images import ResizeRule
-from training.classify import adam, draws, surroundings
+from training.classify import adam, draws, finetune, surroundings, tune
 from training.classify import data as datasets
+from training.common import runs
 
 PAPER, COLOUR, FROZEN = "paper", "colour", "frozen"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``size`` of the input, pixels; ``draws`` of TrivialAugmentWide."""
+    """``draws`` of TrivialAugmentWide; ``trials`` a fold; ``fine_folds`` of the folds are fine-tuned, at ``fine_size``."""
 
     backbone: str = "efficientnet_lite0"
     size: int = 160
+    sizes: tuple[int, ...] = (128, 160, 224)  # what the search chooses among
     folds: int = 5
     seed: int = 0
     epochs: int = 100
     draws: int = 1
+    trials: int = 10
+    fine_size: int = 128
+    fine_folds: int = 3
 
 
 class Bench:
@@ -74,10 +79,10 @@ class Bench:
         plain = self.features(kind, size, 0)
         drawn = self.augmented(kind, size)[0] if augment else [plain]
 
-        def answers(test: np.ndarray) -> np.ndarray:
-            return fit(drawn, plain, self.accepted, ~test, test, recipe, self.settings.seed)
+        def fit(test: np.ndarray) -> np.ndarray:
+            return tune.fit(drawn, plain, self.accepted, ~test, test, recipe, self.settings.seed)
 
-        return self.cross(answers)
+        return self.cross(fit)
 
     def cross(self, fit: Callable[[np.ndarray], np.ndarray], folds: int | None = None) -> np.ndarray:
         """Logits float32 [n, classes], each photograph's by the fold that never saw its work; NaN in folds not run."""
@@ -87,9 +92,60 @@ class Bench:
             held_out[test] = fit(test)
         return held_out
 
+    def tuned(self) -> np.ndarray:
+        settings, found = self.settings, []
+
+        def candidates(size: int, augmentation: str) -> tuple[list[np.ndarray], np.ndarray]:
+            if augmentation == "none":
+                plain = self.features("colour", size, 0)
+                return [plain], plain
+            return self.augmented("colour", size)
+
+        def fit(test: np.ndarray) -> np.ndarray:
+            number = int(self.fold[test][0])
+            journal = self.out / "optuna.db"
+            recipe, size, augmentation = tune.search(
+                candidates,
+                self.accepted,
+                self.fold,
+                number,
+                self.recipe,
+                settings.sizes,
+                settings.trials,
+                settings.seed,
+                journal,
+            )
+            found.append({"rate": recipe.rate, "weight_decay": recipe.weight_decay, "balance": recipe.balance})
+            found[-1] |= {"size": size, "augmentation": augmentation}
+            drawn, plain = candidates(size, augmentation)
+            return tune.fit(drawn, plain, self.accepted, ~test, test, recipe, settings.seed)
+
+        answers = self.cross(fit)
+        runs.write_json(self.out / "tuned.json", found)
+        return answers
+
+    def fine(self) -> np.ndarray:
+        recipe, settings = finetune.Recipe(), self.settings
+        kept = self.cache / f"lower-{settings.backbone}-{self.settings.fine_size}.npy"
+        if not kept.exists():
+            with runs.whole(kept) as temporary:
+                np.save(temporary, finetune.lower(self._pixels("colour", self.settings.fine_size), settings.backbone, recipe))
+        inputs = np.load(kept)
+
+        def fit(test: np.ndarray) -> np.ndarray:
+            number = int(self.fold[test][0])
+            part = self.cache / f"fine-{settings.backbone}-{number}.npy"
+            if not part.exists():
+                answers = finetune.logits(inputs, self.accepted, ~test, settings.backbone, recipe, settings.seed)
+                with runs.whole(part) as temporary:
+                    np.save(temporary, answers)
+            return np.load(part)
+
+        return self.cross(fit, settings.fine_folds)
+
     def rows(self) -> dict[str, tuple[str, Callable[[], np.ndarray]]]:
         """Name -> (what differs, how it is measured)."""
-        recipe = self.recipe
+        recipe, budget = self.recipe, f"{self.settings.trials} trials a fold"
         return {
             PAPER: ("the paper's: grey, TrivialAugmentWide, Adam", lambda: self.adam("grey", recipe, augment=True)),
             COLOUR: ("colour", lambda: self.adam("colour", recipe, augment=True)),
@@ -97,19 +153,10 @@ class Bench:
             "balanced": ("and types drawn alike", lambda: self.adam("colour", replace(recipe, balance=1.0))),
             "object": ("colour, once, background removed", lambda: self.adam("object", recipe)),
             "surroundings": ("colour, once, object removed", lambda: self.adam("surroundings", recipe)),
+            "tuned": (f"tuned with Optuna, {budget}", self.tuned),
+            "small": (
+                f"colour, once, {self.settings.fine_size} px",
+                lambda: self.adam("colour", recipe, size=self.settings.fine_size),
+            ),
+            "fine": (f"fine-tuned, {self.settings.fine_size} px", self.fine),
         }
-
-
-def fit(
-    draws: list[np.ndarray],
-    plain: np.ndarray,
-    accepted: np.ndarray,
-    train: np.ndarray,
-    held: np.ndarray,
-    recipe: adam.Recipe,
-    seed: int,
-) -> np.ndarray:
-    """Logits float32 [m, classes] of the rows ``held`` of ``plain``, after training on the rows ``train`` of ``draws``."""
-    watched = plain[held]
-    *_, (_, linear) = adam.epochs([draw[train] for draw in draws], accepted[train], watched, accepted[held], recipe, seed)
-    return linear.logits(watched.astype(np.float32))

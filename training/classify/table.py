@@ -124,15 +124,23 @@ def main(
     backbone: Annotated[str, typer.Option(help=f"one of {', '.join(BACKBONES)}")] = Settings.backbone,
     epochs: Annotated[int, typer.Option(min=1, help="the paper's 100")] = Settings.epochs,
     size: Annotated[int, typer.Option(min=32, help="side of the input, pixels, a multiple of 32")] = Settings.size,
+    sizes: Annotated[str, typer.Option(help="sizes the search chooses among")] = ",".join(map(str, Settings.sizes)),
     draws: Annotated[int, typer.Option(min=1, help="draws of TrivialAugmentWide")] = Settings.draws,
+    trials: Annotated[int, typer.Option(min=1, help="of Optuna in each fold")] = Settings.trials,
     folds: Annotated[int, typer.Option(min=3, help="cross-validation folds")] = Settings.folds,
+    fine_size: Annotated[int, typer.Option(min=32, help="side of the input for fine-tuning")] = Settings.fine_size,
+    fine_folds: Annotated[int, typer.Option(min=2, help="folds that are fine-tuned")] = Settings.fine_folds,
     only: Annotated[list[str] | None, typer.Option(help="measure these rows; the table holds what is there")] = None,
 ) -> None:
     """Measure every row that is not there yet, and write the table."""
     torch.set_num_threads(1)
     if backbone not in BACKBONES:
         fail(f"--backbone {backbone}: choose one of {', '.join(BACKBONES)}")
-    settings = Settings(backbone, size, folds, 0, epochs, draws)
+    try:
+        choices = tuple(int(part) for part in sizes.split(","))
+    except ValueError:
+        fail(f"--sizes {sizes}: give numbers with commas, such as 128,160")
+    settings = Settings(backbone, size, choices, folds, 0, epochs, draws, trials, fine_size, min(fine_folds, folds))
     try:
         runs.open_run(out, {**asdict(settings), "data": str(data)})
         bench = Bench(data, masks, out, settings)

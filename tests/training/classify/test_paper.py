@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -236,3 +237,63 @@ def test_views_of_a_work_are_averaged() -> None:
     assert found["photographs"] == 3
     assert found["alone"]["mean"] == pytest.approx(2 / 3)
     assert found["averaged"] == {"mean": 1.0, "half": None}
+
+
+def test_b0_on_a_folder_of_photographs(museum: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's own backbone, its download replaced by a file."""
+    models = backbones.torchvision().models
+    torch.manual_seed(0)
+    torch.save(models.efficientnet_b0().state_dict(), tmp_path / "b0.pt")
+    monkeypatch.setattr(
+        models.EfficientNet_B0_Weights,
+        "get_state_dict",
+        lambda self, **options: torch.load(tmp_path / "b0.pt", weights_only=True),
+    )
+    outcome = _cli(paper.main, "--data", museum, "--out", tmp_path / "run", "--size", "32", "--draws", "1", "--epochs", "2")
+    assert outcome.exit_code == 0, outcome.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["backbone"] == "efficientnet_b0"
+    assert metrics["photographs"] == 6
+    assert {name: row["support"] for name, row in metrics["types"].items()} == dict.fromkeys(KINDS, 2)
+
+
+def test_the_table_measures_every_row_once(run: Path, museum: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "table"
+    (out / "cache").mkdir(parents=True)
+    shutil.copy(run / "cache" / "efficientnet_lite0-32.onnx", out / "cache")
+    command = [table.main, "--data", museum, "--masks", tiny.remove_background(tmp_path), "--out", out]
+    command += [
+        "--size",
+        "32",
+        "--sizes",
+        "32",
+        "--fine-size",
+        "32",
+        "--fine-folds",
+        "2",
+        "--trials",
+        "2",
+        "--epochs",
+        "15",
+        "--folds",
+        "3",
+    ]
+    assert "the row 'paper' comes first" in _cli(*command, "--only", "frozen").stderr
+    outcome = _cli(*command)
+    assert outcome.exit_code == 0, outcome.output
+    found = json.loads((out / "table.json").read_text())
+    rows = found["rows"]
+    assert list(rows) == ["paper", "colour", "frozen", "balanced", "object", "surroundings", "tuned", "small", "fine"]
+    assert rows["paper"]["accuracy_over_paper"] == {"mean": 0.0, "half": 0.0}
+    assert {name: row["folds"] for name, row in rows.items() if row["folds"] != 3} == {"fine": 2}
+    assert len(json.loads((out / "tuned.json").read_text())) == 3
+    assert found["photographs"] == 30
+    assert (out / "table.png").stat().st_size > 1000
+    assert "| colour |" in (out / "table.md").read_text()
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("measured before")
+
+    monkeypatch.setattr(table.Bench, "cross", never)
+    assert _cli(*command).exit_code == 0
+    assert json.loads((out / "table.json").read_text()) == found
