@@ -14,7 +14,7 @@ from protos.maquette.classify.v1 import classify_pb2
 from protos.maquette.cluster_assign.v1 import cluster_assign_pb2
 from protos.maquette.embed_latent.v1 import embed_latent_pb2
 from protos.maquette.remove_background.v1 import remove_background_pb2
-from services.common import settings
+from services.common import models, settings
 from tests.k8s import rendered
 from tests.k8s.rendered import EVERYTHING, Object, bytes_of, environment, labels, name, of_kind, pod
 
@@ -292,7 +292,8 @@ def test_model_version_is_one_variable_on_a_read_only_volume() -> None:
         env = environment(container(workload))
         [mount] = [mount for mount in container(workload)["volumeMounts"] if mount["name"] == "models"]
         assert mount["readOnly"] and mount["mountPath"] == env["MAQUETTE_MODELS"]["value"]
-        assert env["MAQUETTE_MODEL_VERSION"]["value"]
+        service = name(workload).removesuffix("-server").replace("-", "_")
+        assert models.latest(rendered.ROOT / "exported_models", service).name == env["MAQUETTE_MODEL_VERSION"]["value"]
         assert workload["spec"]["revisionHistoryLimit"] >= 2  # what `kubectl rollout undo` goes back to
 
 
