@@ -36,7 +36,7 @@ serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stop
 
 test: setup-dev lint proto-check  ## Lint, types, and the whole suite
 	$(BIN)/python -m pytest --ignore=tests/training
-	set -e; for folder in $(TRAINING_TESTS); do $(BIN)/python -m pytest $$folder; done
+	printf '%s\n' $(TRAINING_TESTS) | xargs -P 2 -I FOLDER $(BIN)/python -m pytest FOLDER
 
 lint: setup-dev  ## ruff and mypy
 	$(BIN)/ruff check .
