@@ -1,7 +1,7 @@
 """The paper's Table 2, one object alone and with more: python -m training.remove_background.table --out OUT ...
 
     --scans data/sculpture_scans --backgrounds data/backgrounds --middlebury data/photogrammetry_middlebury
-    --encoder mobilenetv2_1.0_224_imagenet_folded.pt --bundle exported_models/remove_background/0.1.0
+    --encoder mobilenetv2_1.0_224_imagenet_folded.pt --bundle exported_models/remove_background/0.2.0
 
 Renders the sets, trains ``--config paper`` once on each mixture with the same number of batches, and fits the bundle to the
 object as ``finetune`` does. Every row is scored on the same photographs of the object, 15 % that none has seen. Stopped at any
