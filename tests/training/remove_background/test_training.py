@@ -96,7 +96,7 @@ def exported(world: Path, learnt: Path, tmp_path_factory: pytest.TempPathFactory
 def test_the_export_serves(world: Path, exported: Path, tmp_path: Path) -> None:
     out = exported
     bundle = models.load(out)
-    assert bundle.manifest.details == {"threshold": measures.THRESHOLD}
+    assert bundle.manifest.details == {"threshold": measures.THRESHOLD, "strong": measures.STRONG}
     assert bundle.manifest.input.height == 64
     assert {"dice_renders", "boundary_f_renders", "left_empty_empty"} <= set(bundle.manifest.metrics)
     answer = bundle.run(np.zeros((3, 64, 64, 3), np.uint8))["probability"]
