@@ -5,6 +5,7 @@ BentoML routes the POST endpoints; every request passes ``gateway.py`` before.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from services.common.runtime import Runtime
 from services.common.settings import Settings
 
 FIELD = "image"
+PNG = "image/png"
 # BentoML's own page loads a tag manager from elsewhere; this one shows the same document and asks nobody.
 _INDEX = """<!doctype html>
 <html lang="en">
@@ -127,6 +129,14 @@ def as_json(message: Message) -> Response:
 def as_dict(message: Message) -> dict[str, Any]:
     """A proto message under its own field names; the proto is the source of truth for both transports."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def as_picture(message: Message, picture: bytes, *fields: str) -> Response:
+    """A PNG as itself, with the message in ``X-Maquette-Answer`` as JSON, without the ``fields`` that hold pictures."""
+    for field in fields:
+        message.ClearField(field)
+    rest = {name: value for name, value in as_dict(message).items() if name not in fields}
+    return Response(picture, media_type=PNG, headers={"X-Maquette-Answer": json.dumps(rest)})
 
 
 def problem(code: str, detail: str, request_id: str) -> Response:

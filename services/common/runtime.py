@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -53,6 +54,13 @@ _REFUSALS = {
     State.DRAINING: "The service is shutting down; try again on another replica.",
     State.FAILED: "The model did not load; the service's log says why.",
 }
+
+
+@dataclass(slots=True)
+class Items:
+    """How many photographs or points a block of :meth:`Runtime.counted` is about; one until it knows better."""
+
+    count: int = 1
 
 
 class Runtime(Generic[Parameters, Answer, P]):
@@ -185,8 +193,7 @@ class Runtime(Generic[Parameters, Answer, P]):
 
     async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
         """One encoded photograph -> its answer, within a :meth:`slot`. Raises any of the domain errors."""
-        code = "INTERNAL"
-        try:
+        with self.counted():
             predictor, bundle = self.predictor, self.bundle
             assert self._batcher is not None
             predictor.check(parameters)
@@ -204,8 +211,15 @@ class Runtime(Generic[Parameters, Answer, P]):
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
                 finally:
                     telemetry.PIXELS_IN_FLIGHT.dec(pixels)
-            code = "OK"
             return result
+
+    @contextmanager
+    def counted(self) -> Iterator[Items]:
+        """Count the block's items under the code it ends with."""
+        items, code = Items(), "INTERNAL"
+        try:
+            yield items
+            code = "OK"
         except errors.MaquetteError as error:
             code = error.code
             raise
@@ -213,7 +227,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             code = "CANCELLED"
             raise
         finally:
-            telemetry.ITEMS.labels(self.service, code).inc()
+            telemetry.ITEMS.labels(self.service, code).inc(items.count)
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.common import errors, images, models, telemetry
+from services.common import images, models
 from services.common.batching import Batcher
 from services.common.runtime import Runtime, parse
 from services.common.settings import Settings
@@ -38,21 +38,10 @@ class EmbedRuntime(Runtime[Parameters, Embedding, Predictor]):
 
     async def decode(self, values: dict[str, object]) -> Drawing:
         """:class:`Points` as either transport has them -> pictures, within a :meth:`slot`. Raises any of the domain errors."""
-        count, code = 1, "INTERNAL"
-        try:
+        with self.counted() as items:
             decoder = self.predictor.decoder
             assert self._drawer is not None
             latents = decoder.points(parse(Points, values))
-            count = len(latents)
+            items.count = len(latents)
             outputs = await asyncio.gather(*(self._drawer.submit(latent) for latent in latents))
-            drawing = await self.in_thread(decoder.drawing, [output["images"] for output in outputs])
-            code = "OK"
-            return drawing
-        except errors.MaquetteError as error:
-            code = error.code
-            raise
-        except asyncio.CancelledError:
-            code = "CANCELLED"
-            raise
-        finally:
-            telemetry.ITEMS.labels(self.service, code).inc(count)
+            return await self.in_thread(decoder.drawing, [output["images"] for output in outputs])

@@ -25,7 +25,7 @@ DOCUMENT = openapi.document(
     gets={"/v1/space": "GetSpaceResponse", "/v1/model": "GetModelResponse"},
 )
 DOCUMENT["paths"] |= {
-    walk.PATH: {"post": openapi.message_post("DecodeRequest", "DecodeResponse", pictures=(walk.PNG,))},
+    walk.PATH: {"post": openapi.message_post("DecodeRequest", "DecodeResponse", pictures=(http.PNG,))},
     batch.PATH: {"post": batch.OPERATION},
 }
 PAGES = http.pages(

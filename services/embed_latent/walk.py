@@ -14,7 +14,6 @@ from services.embed_latent.runtime import EmbedRuntime
 from services.embed_latent.servicer import drawing
 
 PATH = "/v1/decode"
-PNG = "image/png"
 # Sixty-four points of many dimensions, written out at length, are less.
 _MOST_BYTES = 64 * 1024
 
@@ -47,6 +46,4 @@ def _render(runtime: EmbedRuntime, answer: Drawing, as_json: bool) -> Response:
     message = drawing(runtime, answer)
     if as_json or len(answer.images) > 1:
         return http.as_json(message)
-    message.ClearField("images")
-    rest = {name: value for name, value in http.as_dict(message).items() if name != "images"}
-    return Response(answer.images[0], media_type=PNG, headers={"X-Maquette-Answer": json.dumps(rest)})
+    return http.as_picture(message, answer.images[0], "images")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import bentoml
@@ -24,7 +23,7 @@ DOCUMENT = openapi.document(
     NAME,
     posts={PATH: ("RemoveBackgroundResponse", Parameters)},
     gets={"/v1/model": "GetModelResponse"},
-    pictures=("image/png",),
+    pictures=(http.PNG,),
 )
 DOCUMENT["paths"][archive.PATH] = {"post": archive.OPERATION}
 PAGES = http.pages(RUNTIME, DOCUMENT, {"/v1/model": partial(model, RUNTIME)}, {archive.PATH: partial(archive.respond, RUNTIME)})
@@ -59,11 +58,7 @@ def render(answer: pb.RemoveBackgroundResponse) -> Response:
     """One picture as itself, with the rest of the answer in ``X-Maquette-Answer`` as JSON; two as JSON with base64."""
     if answer.mask and answer.cutout:
         return http.as_json(answer)
-    picture = answer.mask or answer.cutout
-    answer.ClearField("mask")
-    answer.ClearField("cutout")
-    rest = {name: value for name, value in http.as_dict(answer).items() if name not in ("mask", "cutout")}
-    return Response(picture, media_type="image/png", headers={"X-Maquette-Answer": json.dumps(rest)})
+    return http.as_picture(answer, answer.mask or answer.cutout, "mask", "cutout")
 
 
 RemoveBackground.add_asgi_middleware(
