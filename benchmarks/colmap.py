@@ -26,6 +26,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 from vtkmodules.vtkCommonCore import mutable, vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData, vtkStaticCellLocator
 
+from benchmarks.memory import mebibytes
 from training.common import runs
 
 # A camera farther than this from where it truly was, metres, has no say in how the reconstruction is laid over the truth.
@@ -60,7 +61,7 @@ def main(
     }
     began, used = time.perf_counter(), time.process_time()
     found = done[step]()
-    times = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used, "peak_mib": _peak()}
+    times = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - used, "peak_mib": mebibytes("VmHWM")}
     runs.write_json(out / f"{step}.json", times | found)
 
 
@@ -224,12 +225,6 @@ class Surface:
     def distances(self, points: np.ndarray) -> np.ndarray:
         """float [n, 3] -> float64 [n]."""
         return np.linalg.norm(self.nearest(points) - points, axis=1)
-
-
-def _peak() -> float:
-    """Most resident memory of this process so far, MiB. Not ``ru_maxrss``, which remembers the process that started it."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from benchmarks.memory import mebibytes
 from services.common import images, models, settings
 from services.remove_background.predictor import Output, Parameters, Predictor
 from training.remove_background import measures
@@ -106,15 +106,9 @@ def _seconds(call: Callable[[], object], rounds: int = 3) -> float:
 def _growth(path: Path, data: bytes) -> float:
     """MiB by which the process grows at most, while it masks the photograph."""
     masker = Masker(path)
-    idle = _status("VmRSS")
+    idle = mebibytes()
     masker(data)
-    return _status("VmHWM") - idle
-
-
-def _status(key: str) -> float:
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) / 1024
+    return mebibytes("VmHWM") - idle
 
 
 def _edges(masker: Masker, picture: Path) -> dict[str, float]:

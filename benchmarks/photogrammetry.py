@@ -33,6 +33,7 @@ from benchmarks import photogrammetry_report as report
 from benchmarks.serving import cpu, served
 from services.common import models, settings
 from training.common import runs
+from training.remove_background import measures
 
 STEPS = ("features", "matching", "mapping", "cloud")
 
@@ -142,7 +143,7 @@ def agreement(masks: Path, truth: Path) -> dict[str, float]:
     for path in sorted(truth.glob("*.png")):
         with Image.open(path) as right, Image.open(masks / path.name) as made:
             a, b = (np.asarray(image.convert("L")) > 127 for image in (right, made))
-        values.append(2 * np.count_nonzero(a & b) / max(1, np.count_nonzero(a) + np.count_nonzero(b)))
+        values.append(measures.dice(b, a))
     return {"dice_mean": float(np.mean(values)), "dice_lowest": float(np.min(values))}
 
 

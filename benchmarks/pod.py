@@ -25,6 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.memory import mebibytes
 from benchmarks.serving import METHODS, SAMPLES, _grpc, _http
 from services.common import settings
 
@@ -44,9 +45,14 @@ def main(
     rows = []
     for name in service or METHODS:
         with _pod(name) as pod:
-            idle = _mebibytes(pod)
+            idle = mebibytes(pid=pod.pid)
             cost = {kind: _cost(pod, ask(name, pictures), requests) for kind, ask in (("http", _http), ("grpc", _grpc))}
-            row = {"service": name, "idle_mib": idle, "after_mib": _mebibytes(pod), "most_mib": _mebibytes(pod, "VmHWM")}
+            row = {
+                "service": name,
+                "idle_mib": idle,
+                "after_mib": mebibytes(pid=pod.pid),
+                "most_mib": mebibytes("VmHWM", pod.pid),
+            }
             rows.append(row | {f"{kind}_cpu_ms": value for kind, value in cost.items()})
             memory = (f"{row[key]:.0f}" for key in ("idle_mib", "after_mib", "most_mib"))
             figures = (f"{value:.1f}" for value in cost.values())
@@ -83,11 +89,6 @@ def _cost(pod: psutil.Process, call: Callable[[int], Any], requests: int) -> flo
         before = sum(pod.cpu_times()[:2])
         list(pool.map(call, range(requests)))
         return (sum(pod.cpu_times()[:2]) - before) * 1000 / requests
-
-
-def _mebibytes(pod: psutil.Process, field: str = "VmRSS") -> float:
-    status = Path(f"/proc/{pod.pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(field))
 
 
 if __name__ == "__main__":

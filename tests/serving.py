@@ -29,6 +29,14 @@ from grpc_status import rpc_status
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[1]
+# The one policy of docs/client.md, for a plain gRPC client.
+RETRY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.5s",
+    "maxBackoff": "5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+}
 on_both = pytest.mark.parametrize("transport", ["http", "grpc"])
 # No assertion hangs on these: they only end a test whose service is stuck.
 _PATIENCE = 180.0

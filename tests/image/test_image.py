@@ -18,14 +18,6 @@ from tests.image.conftest import IMAGE, Pod, engine
 
 MOST_BYTES = 450_000_000
 CALLS = 30
-# The one policy of docs/client.md, for a plain gRPC client.
-RETRY = {
-    "maxAttempts": 5,
-    "initialBackoff": "0.5s",
-    "maxBackoff": "5s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-}
 
 
 def inside(command: str) -> str:
@@ -132,7 +124,7 @@ def test_a_drain_loses_no_call(start: Callable[..., Pod]) -> None:
     picture = tiny.picture(5, (3000, 2000), "JPEG")
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [{"name": [{"service": kind.service.full_name}], "retryPolicy": RETRY}],
+        "methodConfig": [{"name": [{"service": kind.service.full_name}], "retryPolicy": serving.RETRY}],
     }
     options = [("grpc.service_config", json.dumps(config)), ("grpc.per_rpc_retry_buffer_size", 2**26)]
     stopped = threading.Event()

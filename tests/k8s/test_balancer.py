@@ -28,13 +28,6 @@ from tests.k8s.replica import Replica
 
 KIND = serving.KINDS["classify"]
 PICTURE = tiny.picture(1, (640, 480), "JPEG")
-RETRY = {
-    "maxAttempts": 5,
-    "initialBackoff": "0.5s",
-    "maxBackoff": "5s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-}
 NGINX = """
 daemon off; worker_processes 1; pid {home}/pid; error_log {home}/error.log; {user}
 events {{ worker_connections 256; }}
@@ -110,7 +103,7 @@ def _listens(port: int) -> bool:
 
 
 def _grpc(target: str, **extra: Any) -> tuple[grpc.Channel, Callable[[], None]]:
-    config = {"methodConfig": [{"name": [{"service": KIND.service.full_name}], "retryPolicy": RETRY}], **extra}
+    config = {"methodConfig": [{"name": [{"service": KIND.service.full_name}], "retryPolicy": serving.RETRY}], **extra}
     options = [("grpc.service_config", json.dumps(config)), ("grpc.per_rpc_retry_buffer_size", 2**26)]
     options += [("grpc.initial_reconnect_backoff_ms", 250), ("grpc.max_reconnect_backoff_ms", 1000)]
     channel = grpc.insecure_channel(target, options)
