@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from services.common import models
-from training.cluster_assign import checkpoints, commands, data, evaluate, export, fit, train
+from training.cluster_assign import checkpoints, commands, data, evaluate, export, fit, study, train
 from training.cluster_assign.config import Config, TrainingError
 from training.common import bundle, runs
 
@@ -128,3 +128,33 @@ def test_a_cluster_without_works_gets_a_new_centre(
     done = fit.cluster(features, encoder, decoder, 2, tiny, 1, tmp_path / "cluster", "dcec")
     assert "lost its works" in caplog.text
     assert set(done.clusters) == {0, 1}
+
+
+def test_a_study_fits_each_cell_once_whatever_labels_it_is_held_against(works: Path, tiny: Config, tmp_path: Path) -> None:
+    dense = dataclasses.replace(tiny, blocks=("content", "gram"), components=2, hidden=8, size=64)
+    collections = {size: data.load([works], size, labels=works / "labels.csv") for size in (tiny.size, dense.size)}
+    seen = study.inputs(tiny, dense, collections, tmp_path)
+    every = study.cells([2], [tiny.reconstruction_weight, 0.9], 2, tiny, dense)
+    plan = [cell for cell in every if cell.name == "paper" or (cell.name == "colour" and cell.method == "kmeans")]
+    rows = study.study(plan, seen, collections, "label", tmp_path)
+    assert [(row["name"], row["method"], row["lambda"]) for row in rows] == [
+        *(("paper", method, 0.1) for method in ("kmeans", "dcec", "dec")),
+        ("paper", "dcec", 0.9),
+        ("colour", "kmeans", 0.1),
+    ]
+    assert rows[-1]["nmi"] > 0.5, "orange and blue are told apart by colour"
+    assert all(sum(row["sizes"]) == 24 and row["iterations"] <= tiny.max_iterations for row in rows)
+    tables = (tmp_path / "label" / "tables.md").read_text()
+    assert "| paper | dcec | 0.9 |" in tables and "agreement with 2 labels of 24 works" in tables
+    assert {path.stem for path in (tmp_path / "label").glob("*.png")} == {"paper_methods", "ablation", "configurations"}
+
+    # Other labels, in which each family has both: the groups are the old ones, their agreement is chance.
+    mixed = {
+        size: dataclasses.replace(collection, labels=np.array(["even", "odd"] * 12)) for size, collection in collections.items()
+    }
+    again = study.study(plan, seen, mixed, "parity", tmp_path)
+    for row, earlier in zip(again, rows, strict=True):
+        assert {name: row[name] for name in ("sizes", "silhouette")} == {
+            name: earlier[name] for name in ("sizes", "silhouette")
+        }
+    assert again[-1]["nmi"] < 0.2
