@@ -19,13 +19,12 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from training.cluster_assign import commands, data, figures, fit, measures
+from training.cluster_assign import commands, data, fit, measures, tables
 from training.cluster_assign.config import DEFAULT, PAPER, Block, Config, Method, TrainingError
 from training.cluster_assign.features import FrontEnd
 from training.cluster_assign.train import draw, prepare
 from training.common import runs
 
-ROWS = "rows.json"
 # Question of each variant: does the content, the style, the colour, or content and style group works better than pixels do?
 VARIANTS: dict[str, tuple[Block, ...]] = {
     "content + gram": ("content", "gram"),
@@ -162,79 +161,8 @@ def study(
         collection = collections[cell.config.size]
         rows.append(run_cell(cell, seen, collection, out) | agreed(cell, collection, column, out))
         if len(rows) % 8 == 0 or len(rows) == len(plan):
-            report(rows, out / column)
+            tables.report(rows, out / column, OURS)
     return rows
-
-
-def report(rows: list[dict[str, Any]], out: Path) -> None:
-    """``rows.json``, ``tables.md`` and the figures from what is done so far."""
-    runs.write_json(out / ROWS, rows)
-    labelled = "nmi" in rows[0]
-    axes = {"silhouette": "silhouette", "calinski_harabasz": "Calinski-Harabasz"} | (
-        {"acc": "ACC", "nmi": "NMI"} if labelled else {}
-    )
-    paper = [row for row in rows if row["name"] == "paper"]
-    main = [row for row in paper if row["lambda"] == PAPER.reconstruction_weight]
-    if main:
-        figures.against_k(main, axes, out / "paper_methods.png")
-    ours = [row for row in rows if row["name"] == OURS]
-    if ours:
-        figures.against_k(ours, axes, out / "default_methods.png")
-    dcec = [row for row in rows if row["method"] == "dcec" and row["lambda"] == PAPER.reconstruction_weight]
-    if dcec:
-        figures.against_k(dcec, axes, out / "configurations.png", by="name")
-    ablation = [row for row in paper if row["method"] == "dcec"]
-    if len({row["lambda"] for row in ablation}) > 1:
-        figures.against_k(ablation, {**axes, "iterations": "iterations"}, out / "ablation.png", by="lambda")
-    with runs.whole(out / "tables.md") as temporary:
-        temporary.write_text(_tables(rows), encoding="utf-8")
-
-
-def _tables(rows: list[dict[str, Any]]) -> str:
-    """One table a measure: a row for each configuration, method and lambda; a column for each k; mean and spread over seeds."""
-    ks = sorted({row["k"] for row in rows})
-    groups = list(dict.fromkeys((row["name"], row["method"], row["lambda"]) for row in rows))
-    lines: list[str] = []
-    for measure in ("silhouette", "calinski_harabasz", "acc", "nmi", "ari", "iterations", "settled"):
-        if not any(measure in row for row in rows):
-            continue
-        lines += [f"### {measure}", "", "| configuration | method | λ | " + " | ".join(f"k={k}" for k in ks) + " | mean |"]
-        lines.append("|---" * (len(ks) + 4) + "|")
-        for group in groups:
-            mine = [row for row in rows if (row["name"], row["method"], row["lambda"]) == group]
-            found = [[row[measure] for row in mine if row["k"] == k and row.get(measure) is not None] for k in ks]
-            texts = [_mean(values) for values in found]
-            every = [value for values in found for value in values]
-            lines.append(f"| {group[0]} | {group[1]} | {group[2]:g} | {' | '.join(texts)} | {_mean(every, spread=False)} |")
-        lines.append("")
-    return "\n".join([*lines, *_agreement(rows)]) + "\n"
-
-
-def _agreement(rows: list[dict[str, Any]]) -> list[str]:
-    """For two groups, for as many as there are labels and for the most, of the first seed: intervals, and chance."""
-    if "nmi" not in rows[0]:
-        return []
-    ks = sorted({row["k"] for row in rows})
-    wanted = {ks[0], ks[-1], rows[0]["label_values"]}
-    title = f"### agreement with {rows[0]['label_values']} labels of {rows[0]['labelled']} works"
-    lines = [title, "", "In brackets: 95 % bootstrap interval; mean under shuffled labels.", ""]
-    lines += ["| configuration | method | λ | k | ACC | NMI | ARI |", "|---|---|---|---|---|---|---|"]
-    for row in rows:
-        if row["k"] in wanted and row["seed"] == 0:
-            texts = []
-            for name in ("acc", "nmi", "ari"):
-                low, high = row[f"{name}_interval"]
-                texts.append(f"{row[name]:.3f} ({low:.3f} to {high:.3f}; {row[f'{name}_chance']:.3f})")
-            lines.append(f"| {row['name']} | {row['method']} | {row['lambda']:g} | {row['k']} | {' | '.join(texts)} |")
-    return lines
-
-
-def _mean(values: list[float], *, spread: bool = True) -> str:
-    if not values:
-        return ""
-    digits = 0 if max(map(abs, values)) > 10 else 3
-    text = f"{np.mean(values):.{digits}f}"
-    return text + (f" ± {np.std(values, ddof=1):.{digits}f}" if spread and len(values) > 1 else "")
 
 
 @app.command()
@@ -251,6 +179,7 @@ def main(
     max_iterations: Annotated[int | None, typer.Option(help="Cap on the paper configuration's iterations.", min=1)] = None,
     size: Annotated[int, typer.Option(help="Side of the paper configuration's pictures, a multiple of 8.", min=16)] = 128,
     batch: Annotated[int, typer.Option(help="Mini-batch of the paper's configuration.", min=1)] = 128,
+    only: Annotated[str, typer.Option(help='Configurations, separated by commas, such as "paper,content + gram".')] = "",
     threads: commands.Threads = 0,
 ) -> None:
     """Run, or go on with, the whole comparison."""
@@ -261,6 +190,9 @@ def main(
         raise TrainingError("--k takes a range such as 2-9, --weights numbers such as 0.1,0.5") from None
     if not (2 <= first <= last and all(0 <= weight <= 1 for weight in chosen) and size % 8 == 0):
         raise TrainingError("--k starts at 2 or more, --weights lie in 0..1, --size is a multiple of 8")
+    names = {name.strip() for name in only.split(",")} if only else {"paper", *VARIANTS}
+    if names - {"paper", *VARIANTS}:
+        raise TrainingError(f"--only {only}: choose among {', '.join(('paper', *VARIANTS))}")
     commands.limit_threads(threads)
     changed = {"pretrain_epochs": epochs, "max_iterations": max_iterations}
     paper = dataclasses.replace(PAPER, size=size, batch=batch, **{name: value for name, value in changed.items() if value})
@@ -269,7 +201,7 @@ def main(
     }
     works = len(collections[size].ids)
     data.check_enough(works, last)
-    plan = cells(list(range(first, last + 1)), chosen, seeds, paper, DEFAULT)
+    plan = [cell for cell in cells(list(range(first, last + 1)), chosen, seeds, paper, DEFAULT) if cell.name in names]
     settings = {"paper": dataclasses.asdict(paper), "default": dataclasses.asdict(DEFAULT), "works": works}
     runs.open_run(out, {"data": [folder.name for folder in folders], **settings})
     seen = inputs(paper, DEFAULT, collections, out)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.cluster_assign import continuity, data, evaluate, export, features, measures, model, train
+from training.cluster_assign import continuity, data, evaluate, export, features, measures, model, study, train
 from training.cluster_assign.config import PAPER, TrainingError
 
 
@@ -100,6 +100,8 @@ def test_copies_and_broken_files_are_left_out_and_named(works: Path, tmp_path: P
         (train.app, ["--data", "EMPTY"], "no readable picture"),
         (train.app, ["--data", "WORKS", "--config", "best"], "choose one of paper, default"),
         (train.app, ["--data", "WORKS", "--labels", "WORKS/labels.csv", "--label-column", "epoch"], "needs the columns"),
+        (study.app, ["--data", "WORKS", "--only", "paper,best"], "choose among paper, content + gram"),
+        (study.app, ["--data", "WORKS", "--k", "9-2"], "--k starts at 2 or more"),
         (evaluate.app, ["--run", "EMPTY"], "not a run folder"),
         (export.app, ["--run", "EMPTY", "--data", "WORKS", "--golden", "EMPTY/none.jpg"], "there is no such picture"),
     ],
@@ -110,6 +112,8 @@ def test_mistakes_end_as_one_sentence(
     empty = tmp_path / "empty"
     empty.mkdir()
     arguments = [word.replace("WORKS", str(works)).replace("EMPTY", str(empty)) for word in arguments]
+    if command is study.app:
+        arguments += ["--out", str(tmp_path / "study")]
     if command is train.app:
         arguments += (
             ["--out", str(tmp_path / "run"), "--config", "paper"] if "--config" not in arguments else ["--out", str(tmp_path)]
