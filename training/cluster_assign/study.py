@@ -57,8 +57,11 @@ class Fit:
         return f"{self.name.replace(' + ', '-')}_seed{self.seed}"
 
 
-def cells(ks: list[int], weights: list[float], seeds: int, paper: Config, default: Config) -> list[Fit]:
-    """The central first, so that a study stopped early has the core: methods, the ablation, variants, seeds."""
+def cells(ks: list[int], few: list[int], weights: list[float], seeds: int, paper: Config, default: Config) -> list[Fit]:
+    """The central first, so that a study stopped early has the core: methods, the ablation, variants, seeds.
+
+    ``few``: the numbers of clusters at which variants and further seeds are fitted.
+    """
     ours = dataclasses.replace(default, blocks=VARIANTS[OURS])
     methods: tuple[Method, ...] = ("kmeans", "dcec", "dec")
     plan = [Fit("paper", paper, method, k, 0) for method in methods for k in ks]
@@ -69,8 +72,8 @@ def cells(ks: list[int], weights: list[float], seeds: int, paper: Config, defaul
     for name, blocks in VARIANTS.items():
         if name != OURS:
             config = dataclasses.replace(default, blocks=blocks)
-            plan += [Fit(name, config, method, k, 0) for method in methods[:2] for k in ks]
-    plan += [Fit(OURS, ours, "dcec", k, seed) for seed in range(1, seeds) for k in ks]
+            plan += [Fit(name, config, method, k, 0) for method in methods[:2] for k in few]
+    plan += [Fit(OURS, ours, "dcec", k, seed) for seed in range(1, seeds) for k in few]
     return plan
 
 
@@ -175,6 +178,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Seeds of the default configuration.", min=1)] = 5,
     weights: Annotated[str, typer.Option(help="Values of lambda for the ablation, separated by commas.")] = "0.1,0.5,0.9",
     k_range: Annotated[str, typer.Option("--k", help="From-to numbers of clusters.")] = "2-9",
+    few: Annotated[str, typer.Option(help="Numbers of clusters for variants and seeds, such as 2,6,9; all without it.")] = "",
     epochs: Annotated[int | None, typer.Option(help="Pre-training epochs of the paper's configuration.", min=1)] = None,
     max_iterations: Annotated[int | None, typer.Option(help="Cap on the paper configuration's iterations.", min=1)] = None,
     size: Annotated[int, typer.Option(help="Side of the paper configuration's pictures, a multiple of 8.", min=16)] = 128,
@@ -186,8 +190,10 @@ def main(
     try:
         first, last = (int(part) for part in k_range.split("-"))
         chosen = [float(part) for part in weights.split(",")]
+        ks = list(range(first, last + 1))
+        fewer = [k for k in ks if k in [int(part) for part in few.split(",")]] if few else ks
     except ValueError:
-        raise TrainingError("--k takes a range such as 2-9, --weights numbers such as 0.1,0.5") from None
+        raise TrainingError("--k takes a range such as 2-9, --few numbers such as 2,6,9, --weights such as 0.1,0.5") from None
     if not (2 <= first <= last and all(0 <= weight <= 1 for weight in chosen) and size % 8 == 0):
         raise TrainingError("--k starts at 2 or more, --weights lie in 0..1, --size is a multiple of 8")
     names = {name.strip() for name in only.split(",")} if only else {"paper", *VARIANTS}
@@ -201,7 +207,7 @@ def main(
     }
     works = len(collections[size].ids)
     data.check_enough(works, last)
-    plan = [cell for cell in cells(list(range(first, last + 1)), chosen, seeds, paper, DEFAULT) if cell.name in names]
+    plan = [cell for cell in cells(ks, fewer, chosen, seeds, paper, DEFAULT) if cell.name in names]
     settings = {"paper": dataclasses.asdict(paper), "default": dataclasses.asdict(DEFAULT), "works": works}
     runs.open_run(out, {"data": [folder.name for folder in folders], **settings})
     seen = inputs(paper, DEFAULT, collections, out)

@@ -134,7 +134,7 @@ def test_a_study_fits_each_cell_once_whatever_labels_it_is_held_against(works: P
     dense = dataclasses.replace(tiny, blocks=("content", "gram"), components=2, hidden=8, size=64)
     collections = {size: data.load([works], size, labels=works / "labels.csv") for size in (tiny.size, dense.size)}
     seen = study.inputs(tiny, dense, collections, tmp_path)
-    every = study.cells([2], [tiny.reconstruction_weight, 0.9], 2, tiny, dense)
+    every = study.cells([2], [2], [tiny.reconstruction_weight, 0.9], 2, tiny, dense)
     plan = [cell for cell in every if cell.name == "paper" or (cell.name == "colour" and cell.method == "kmeans")]
     rows = study.study(plan, seen, collections, "label", tmp_path)
     assert [(row["name"], row["method"], row["lambda"]) for row in rows] == [
