@@ -22,12 +22,13 @@ from training.embed_latent.plane import Plane
 from training.embed_latent.train import PLANE, SEEN, plainly
 
 NEIGHBOURS = 5
+CALIBRATION = "calibration.json"  # of a run; see calibrate.py
 DRAWS = 20  # of every posterior, for the fit of the aggregate posterior
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run as read back from its folder; ``facts`` is groups.json."""
+    """A finished run as read back from its folder; ``facts`` is groups.json, ``factor`` what calibration widened the plane by."""
 
     folder: Path
     config: Config
@@ -35,6 +36,7 @@ class Run:
     plane: Plane
     seen: dict[str, np.ndarray]
     facts: dict[str, Any]
+    factor: float = 1.0
 
     @property
     def labels(self) -> np.ndarray:
@@ -58,7 +60,10 @@ def open_run(folder: Path) -> Run:
     done = plane.restore(folder / PLANE)
     if done < config.epochs:
         raise TrainingError(f"{folder}: stopped after epoch {done} of {config.epochs}; give its training command again first")
-    return Run(folder, config, stored["seed"], plane, seen, facts)
+    calibrated = folder / CALIBRATION
+    factor = json.loads(calibrated.read_text())["factor"] if calibrated.is_file() else 1.0
+    plane.unit *= factor
+    return Run(folder, config, stored["seed"], plane, seen, facts, factor)
 
 
 def normalised(features: np.ndarray) -> np.ndarray:
@@ -114,6 +119,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "fold": run.config.fold,
         "works": {"train": len(train), "held_out": len(held)},
+        "calibration": run.factor,
         "fit_of_means": measures.prior_fit(mean[held], scale, rng=rng),
         "fit_of_aggregate_posterior": aggregate,
         "fit_of_training_means": measures.prior_fit(mean[train], scale, rng=rng),

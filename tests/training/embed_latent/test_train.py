@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from services.common import models
 from services.embed_latent.predictor import Masker
 from tests import tiny
 from training.common import bundle, runs
-from training.embed_latent import data, evaluate, export, graphs, masked, paper, sample, study, train
+from training.embed_latent import calibrate, data, evaluate, export, graphs, masked, paper, sample, study, train
 from training.embed_latent.config import CONFIGURATIONS, CURE
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
@@ -129,6 +130,35 @@ def test_a_study_is_one_table_and_reads_what_is_done(finished: Path, works: data
     assert study.failures({"fit_of_means": fit}) == []
     for name, value in (("effective_rank", 1.0), ("share_within_3_sigma", 0.5), ("mmd_p", 0.01)):
         assert len(study.failures({"fit_of_means": fit | {name: value}})) == 1
+
+
+def test_a_plane_is_calibrated_on_what_its_sisters_held_out(finished: Path, works: data.Works, tmp_path: Path) -> None:
+    run, sister = tmp_path / "run", tmp_path / "sister"
+    shutil.copytree(finished, run)
+    config = replace(TINY, fold=1)
+    runs.open_run(sister, {**config.__dict__, "seed": 0})
+    train.describe(sister, works)
+    seen = train.prepare(sister, works, config, finished / "cache")
+    train.train_plane(sister, seen, works.labels, works.names, config, 0)
+    before, found = evaluate.open_run(run), calibrate.calibrate(evaluate.open_run(run), [evaluate.open_run(sister)])
+    assert found["works"] == len(seen["held"])
+    assert found["factor"] != 1
+    assert found["ks_radius_after"] < found["ks_radius_before"]
+    after = evaluate.open_run(run)
+    x = torch.from_numpy(after.seen["keep"])
+    for plain, wider in zip(before.plane.encode(x), after.plane.encode(x), strict=True):
+        np.testing.assert_allclose(plain * found["factor"], wider, rtol=1e-5)
+    latents = before.plane.encode(x)[0]
+    drawn = after.plane.decode(found["factor"] * latents)
+    np.testing.assert_allclose(before.plane.decode(latents), drawn, atol=1)
+    # Calibrating again starts from the plane as trained, and a calibrated sister counts as trained, too.
+    shutil.copy(run / evaluate.CALIBRATION, sister)
+    assert calibrate.calibrate(evaluate.open_run(run), [evaluate.open_run(sister)]) == found
+    with pytest.raises(TrainingError, match="holds out works that"):
+        calibrate.calibrate(after, [after])
+    other = replace(evaluate.open_run(sister), config=replace(config, hidden=3))
+    with pytest.raises(TrainingError, match="is no sister of"):
+        calibrate.calibrate(after, [other])
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
