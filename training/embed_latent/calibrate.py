@@ -1,4 +1,4 @@
-"""Give a plane the unit in which works never seen fill the prior: python -m training.embed_latent.calibrate --run RUN --sister ...
+"""The unit in which works never seen fill the prior: python -m training.embed_latent.calibrate --run RUN --sister RUN
 
 Works that were trained on lie farther out than works that were not, and it is the latter that are served. Sister runs, the same
 but for the fold, hold out works that RUN was trained on; one factor makes their radii follow the prior's. RUN's own held-out
@@ -31,7 +31,7 @@ def calibrate(run: evaluate.Run, sisters: list[evaluate.Run]) -> dict[str, float
     latents = []
     for sister in sisters:
         if replace(sister.config, fold=run.config.fold) != run.config or sister.facts["files"] != run.facts["files"]:
-            raise TrainingError(f"{sister.folder}: is no sister of {run.folder}; train the same on the same with another --fold")
+            raise TrainingError(f"{sister.folder}: is no sister of {run.folder}; train the same with another --fold alone")
         held = np.setdiff1d(sister.seen["held"], run.seen["held"])
         if len(held) < len(sister.seen["held"]):
             raise TrainingError(f"{sister.folder}: holds out works that {run.folder} holds out too; give another fold")

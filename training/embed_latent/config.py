@@ -35,7 +35,7 @@ class Config:
     target: Literal["figure", "photograph"] = "figure"  # figure: on white, centred, so that the plane holds figures, not walls
 
     # --- what the labels of the groups are used for
-    tuned_features: bool = True  # the trunk's last blocks and the features learn to tell groups apart
+    tuned_features: bool = True  # the features' first numbers tell groups apart
     plane_labels: float = 0.6  # weight of the same wish on the plane; 0: the plane never sees a label
 
     # --- adversary (aae) or divergence (the others)
@@ -62,18 +62,8 @@ class Config:
     views: int = 12  # random views of each photograph
     replaced: float = 0.6  # share of views on another background
     features: int = 128
-    tuned_blocks: bool = (
-        False  # the trunk's last five blocks learn too; an epoch then costs eight seconds of a core, not a tenth
-    )
-    eye_epochs: int = 60
-    eye_batch: int = 48
-    eye_rate: float = 3e-4  # trunk; the fresh layers learn at eye_head_rate
-    eye_head_rate: float = 2e-3
-    eye_decay: float = 0.05
-    eye_mix: float = 0.3  # manifold mixup, Verma et al. 2019: both parameters of its Beta law
-    eye_average: float = 0.97  # of the weights over steps
-    eye_seed: int = 0  # the eye is shared by runs that differ only in what the plane does
-    smoothing: float = 0.1
+    shrink: float = 0.3  # of the covariance within groups, towards the identity
+    apart: float = 2.0  # weight of what tells groups apart beside what tells looks, both of unit length
 
     # --- data
     folds: int = 5
@@ -98,7 +88,6 @@ CONFIGURATIONS = {
     "vae": replace(CURE, name="vae", method="vae", match=0.1),  # Kingma and Welling 2014
     # Without labels anywhere: for the question of influence among the very groups that were trained on.
     "unlabelled": replace(CURE, name="unlabelled", tuned_features=False, plane_labels=0.0),
-    "tuned-blocks": replace(CURE, name="tuned-blocks", tuned_blocks=True, eye_epochs=20),
     "photograph": replace(CURE, name="photograph", target="photograph"),
     # One cure taken away at a time.
     "deterministic": replace(CURE, name="deterministic", stochastic=False, noise_floor=0.0),

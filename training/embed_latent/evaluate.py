@@ -28,7 +28,7 @@ DRAWS = 20  # of every posterior, for the fit of the aggregate posterior
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run as read back from its folder; ``facts`` is groups.json, ``factor`` what calibration widened the plane by."""
+    """A finished run as read back from its folder; ``facts`` is groups.json, ``factor`` by what calibration widens it."""
 
     folder: Path
     config: Config

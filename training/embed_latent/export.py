@@ -37,7 +37,7 @@ def export(
             f"{run.folder}: was trained on other photographs than --data holds; give the same --data and --labels"
         )
     config = run.config
-    seeing = eye.Eye(config.features)
+    seeing = eye.empty(config, len(works.names))
     seeing.load_state_dict(torch.load(run.folder / EYE, weights_only=True))
     embedder = graphs.Embedder(seeing, run.plane.averaged["encoder"], run.plane.unit)
     drawer = graphs.Drawer(run.plane.averaged["decoder"], run.plane.unit)

@@ -6,7 +6,6 @@ A run stopped at any moment goes on from its last checkpoint when the same comma
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
 
 PLANE, SEEN, EYE = "plane.pt", "seen.npz", "eye.pt"
-_EYE = tuple(name for name in Config.__annotations__ if name.startswith("eye_"))
 
 
 def prepare(run: Path, works: data.Works, config: Config, cache: Path) -> dict[str, np.ndarray]:
@@ -41,14 +39,11 @@ def prepare(run: Path, works: data.Works, config: Config, cache: Path) -> dict[s
     if not kept.exists():
         train, held = data.split(works, folds=config.folds, fold=config.fold, seed=config.split_seed)
         views = eye.Views(cache, works, config)
-        # The eye depends on neither seed nor method of the plane, so that runs with one cache share it.
-        fields = ("fold", "folds", "split_seed", "views", "tuned_features", "tuned_blocks", "features", *_EYE)
-        ours = hashlib.sha256(repr([getattr(config, name) for name in fields]).encode()).hexdigest()[:8]
-        trained = eye.train(cache / f"eye-{views.name}-{ours}.pt", works, train, views, config)
+        fitted = eye.fit(works.labels, len(works.names), train, views, config)
         with runs.whole(run / EYE) as temporary:
-            torch.save(trained.state_dict(), temporary)
+            torch.save(fitted.state_dict(), temporary)
         texture = views.wide()[:, :, eye.Trunk.WIDTH :].numpy()
-        plain = eye.features(trained, views, config).numpy()
+        plain = eye.features(fitted, views).numpy()
         seen = {"train": train, "held": held, "targets": targets(works, config), "views": texture}
         for index, backdrop in enumerate(augment.BACKDROPS):
             seen |= {backdrop: texture[:, index], f"features {backdrop}": plain[:, index]}

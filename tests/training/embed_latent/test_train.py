@@ -22,7 +22,7 @@ from training.embed_latent.config import CONFIGURATIONS, CURE
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
 
-TINY = replace(CURE, views=2, eye_epochs=1, eye_batch=8, epochs=12, steps=1, batch=16, decoded=4, folds=3, side=16, features=8)
+TINY = replace(CURE, views=2, epochs=12, steps=1, batch=16, decoded=4, folds=3, side=16, features=8)
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +121,10 @@ def test_every_configuration_trains(method: str, finished: Path, works: data.Wor
 
 def test_a_study_is_one_table_and_reads_what_is_done(finished: Path, works: data.Works, tmp_path: Path) -> None:
     configurations = [TINY, replace(TINY, name="vae", method="vae", epochs=2)]
-    table = study.study(works, configurations, [0, 1], tmp_path, finished / "cache", "drawn")
+    table = study.study(works, configurations, [0, 1], tmp_path, finished / "cache", {})
     assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][2:] == ["aae"] * 2 + ["vae"] * 2
     times = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/metrics.json"))]
-    assert study.study(works, configurations, [0, 1], tmp_path, finished / "cache", "drawn") == table
+    assert study.study(works, configurations, [0, 1], tmp_path, finished / "cache", {}) == table
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*/metrics.json"))] == times
     fit = {"effective_rank": 1.9, "share_within_3_sigma": 0.99, "mmd_p": 0.5}
     assert study.failures({"fit_of_means": fit}) == []
