@@ -63,7 +63,7 @@ class Config:
     replaced: float = 0.6  # share of views on another background
     features: int = 128
     shrink: float = 0.3  # of the covariance within groups, towards the identity
-    apart: float = 2.0  # weight of what tells groups apart beside what tells looks, both of unit length
+    apart: float = 3.0  # weight of what tells groups apart beside what tells looks, both of unit length
 
     # --- data
     folds: int = 5
