@@ -15,6 +15,11 @@ def text(run: evaluate.Run, works: data.Works, version: str, measured: dict[str,
     counts = ", ".join(f"{name} {int((works.groups == name).sum())}" for name in works.names)
     called = {name: share for name, share in measured["unlike"].items() if name != "above"}
     shaped = "the features and the plane" if run.config.plane_labels else "the features"
+    widened = (
+        f"\nThe plane was widened by {run.factor:.2f}, fitted on works that runs with other folds held out."
+        if run.factor != 1
+        else ""
+    )
     strangers = "; ".join(f"{name} {share:.2f}" for name, share in called.items())
     rows = [
         ("share within 3σ of the prior", f"{fit['share_within_3_sigma']:.3f}", "≥ 0.98"),
@@ -37,7 +42,7 @@ vector of unit length.
 
 **Made from** {len(works)} photographs of {len(set(works.objects))} objects ({counts}); {licence}.
 Split by object: {len(run.seen["train"])} to train, {len(run.seen["held"])} held out. Seed {run.seed}.
-Trunk: EfficientNet-Lite0, ImageNet weights (Apache-2.0).
+Trunk: EfficientNet-Lite0, ImageNet weights (Apache-2.0).{widened}
 
 **Labels were used.** The groups' names shaped {shaped}: among the groups trained on, distances show how well they
 can be told apart, and are no evidence that they differ. For that question train the `unlabelled` configuration.
@@ -67,8 +72,14 @@ def command(run: evaluate.Run, version: str) -> str:
     """What makes this bundle again; where the folders lay on the machine that made it is nobody's concern."""
     module, name = "python -m training.embed_latent", Path(run.facts["data"]).name
     options = f"--configuration {run.config.name} --seed {run.seed} --fold {run.config.fold}"
-    train = f"{module}.train --data data/{name} --out RUN {options}"
-    return f"{train} && {module}.export --run RUN --data data/{name} --version {version}"
+    given = f"--data data/{name}"
+    train = f"{module}.train {given} --out RUN {options}"
+    if run.factor != 1:
+        # The same with another --fold each, into RUN-FOLD.
+        train += f" && {module}.calibrate --run RUN " + " ".join(
+            f"--sister RUN-{fold}" for fold in range(run.config.folds) if fold != run.config.fold
+        )
+    return f"{train} && {module}.export --run RUN {given} --version {version}"
 
 
 def _both(space: dict[str, dict[str, float]]) -> str:

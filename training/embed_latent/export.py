@@ -1,4 +1,4 @@
-"""Write the bundle that serving reads: python -m training.embed_latent.export --run RUN --data DIR --version 0.1.0
+"""Write the bundle that serving reads: python -m training.embed_latent.export --run RUN --data DIR --version 0.2.0
 
 The gate: encoder and decoder must answer as PyTorch does within 1e-4 on the real photographs, and every number in the manifest
 is measured on the exported files.
@@ -166,7 +166,7 @@ def _unlike(
 def main(
     run: Annotated[Path, typer.Option(help="a finished run of training.embed_latent.train")],
     data_: Annotated[Path, typer.Option("--data", help="the folder it was trained on")],
-    version: Annotated[str, typer.Option(help="of the bundle")] = "0.1.0",
+    version: Annotated[str, typer.Option(help="of the bundle")] = "0.2.0",
     root: Annotated[Path, typer.Option(help="where bundles lie")] = Path("exported_models"),
     golden: Annotated[Path | None, typer.Option(help="picture for the start-up check; default: a drawn figurine")] = None,
     unlike: Annotated[

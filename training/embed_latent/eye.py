@@ -124,7 +124,7 @@ def fit(labels: np.ndarray, groups: int, chosen: np.ndarray, views: Views, confi
     eye.centre.copy_(centre)
     eye.scale.copy_(scale)
     if eye.apart is not None:
-        weight, bias = _discriminants(x, torch.from_numpy(labels[chosen]).repeat_interleave(count), groups, config.shrink)
+        weight, bias = discriminants(x, torch.from_numpy(labels[chosen]).repeat_interleave(count), groups, config.shrink)
         eye.apart.weight.copy_(weight)
         eye.apart.bias.copy_(bias)
     values, axes = (part.flip(-1) for part in torch.linalg.eigh(x.T @ x / len(x)))
@@ -136,7 +136,7 @@ def fit(labels: np.ndarray, groups: int, chosen: np.ndarray, views: Views, confi
     return eye
 
 
-def _discriminants(x: Tensor, labels: Tensor, groups: int, shrink: float) -> tuple[Tensor, Tensor]:
+def discriminants(x: Tensor, labels: Tensor, groups: int, shrink: float) -> tuple[Tensor, Tensor]:
     """Fisher's, for groups taken to be equally common -> weight [groups, d], bias [groups], of sum zero over the groups.
 
     The covariance within groups is shrunk to a multiple of the identity (Friedman 1989): a few hundred objects cannot tell a

@@ -1,5 +1,5 @@
 """How well a bundle tells groups apart when the mask service's model takes the background away first, as ``mask=true`` does:
-python -m training.embed_latent.masked --data DIR --bundle exported_models/embed_latent/0.1.0 --mask-model BUNDLE
+python -m training.embed_latent.masked --data DIR --bundle exported_models/embed_latent/0.2.0 --mask-model BUNDLE
 
 Held-out works among the training works, by five neighbours. The split is the bundle's own, from its reference.npz.
 """

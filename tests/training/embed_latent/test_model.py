@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from training.embed_latent import model
+from training.embed_latent import data, eye, model
 from training.embed_latent.config import CONFIGURATIONS, CURE
 
 
@@ -59,3 +61,31 @@ def test_the_papers_encoder_has_the_papers_198_million_weights() -> None:
         sum(parameter.numel() for parameter in encoder.parameters())
         == 196_608 * 1000 + 1000 + 1000 * 1000 + 1000 + 2 * 1000 + 2
     )
+
+
+def testdiscriminants_are_fishers_and_ask_no_group_s_size() -> None:
+    torch.manual_seed(0)
+    means = torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    labels = torch.tensor([0] * 4000 + [1] * 1000)
+    spread = torch.tensor([1.0, 1.0, 2.0])
+    x = (means[labels] + spread * torch.randn(5000, 3)).double()
+    weight, bias = eye.discriminants(x, labels, 2, 0.0)
+    np.testing.assert_allclose(weight[0], [1.5, -1.5, 0], atol=0.1)
+    np.testing.assert_allclose(weight.sum(dim=0), 0, atol=1e-9)
+    between = (x[labels == 0].mean(dim=0) + x[labels == 1].mean(dim=0)) / 2
+    np.testing.assert_allclose(between @ weight.T + bias, 0, atol=1e-9)
+    # Shrunk all the way, what varies much counts as what varies little does.
+    shrunk, _ = eye.discriminants(x, labels, 2, 1.0)
+    np.testing.assert_allclose(shrunk[0], 1.5 * torch.tensor([1, -1, 0]) / 2, atol=0.1)
+
+
+def test_features_without_labels_do_not_read_them(works: data.Works, tmp_path: Path) -> None:
+    config = replace(CURE, views=1, features=8, tuned_features=False)
+    views, chosen = eye.Views(tmp_path, works, config), np.arange(0, len(works), 2)
+    one = eye.fit(works.labels, 3, chosen, views, config)
+    other = eye.fit(works.labels[::-1], 3, chosen, views, config)
+    np.testing.assert_array_equal(eye.features(one, views), eye.features(other, views))
+    told = eye.fit(works.labels, 3, chosen, views, replace(config, tuned_features=True))
+    parts = eye.features(told, views).split([3, 5], dim=2)
+    for part, length in zip(parts, (config.apart, 1.0), strict=True):
+        np.testing.assert_allclose(part.norm(dim=2), length, rtol=1e-5)
