@@ -151,6 +151,8 @@ def test_a_plane_is_calibrated_on_what_its_sisters_held_out(finished: Path, work
     latents = before.plane.encode(x)[0]
     drawn = after.plane.decode(found["factor"] * latents)
     np.testing.assert_allclose(before.plane.decode(latents), drawn, atol=1)
+    assert (evaluate.together([after, evaluate.open_run(sister)]) or "").startswith("All 12 works held out, together. keep: ")
+    assert evaluate.together([after, after]) is None
     # Calibrating again starts from the plane as trained, and a calibrated sister counts as trained, too.
     shutil.copy(run / evaluate.CALIBRATION, sister)
     assert calibrate.calibrate(evaluate.open_run(run), [evaluate.open_run(sister)]) == found
