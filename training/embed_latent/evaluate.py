@@ -16,11 +16,11 @@ import torch
 import typer
 
 from training.common import runs
-from training.embed_latent import augment, measures, plots
+from training.embed_latent import augment, eye, measures, plots
 from training.embed_latent.config import Config
 from training.embed_latent.eye import TrainingError
 from training.embed_latent.plane import Plane
-from training.embed_latent.train import PLANE, SEEN, plainly
+from training.embed_latent.train import EYE, PLANE, SEEN, plainly
 
 NEIGHBOURS = 5
 CALIBRATION = "calibration.json"  # of a run; see calibrate.py
@@ -65,6 +65,13 @@ def open_run(folder: Path) -> Run:
     factor = json.loads(calibrated.read_text())["factor"] if calibrated.is_file() else 1.0
     plane.unit *= factor
     return Run(folder, config, stored["seed"], plane, seen, facts, factor)
+
+
+def open_eye(run: Run) -> eye.Eye:
+    """The features' half of a run."""
+    seeing = eye.empty(run.config, len(run.facts["names"]))
+    seeing.load_state_dict(torch.load(run.folder / EYE, weights_only=True))
+    return seeing
 
 
 def normalised(features: np.ndarray) -> np.ndarray:

@@ -18,9 +18,9 @@ from scipy.spatial import distance
 
 from services.common import images, models
 from training.common import bundle, photographs
-from training.embed_latent import augment, card, data, evaluate, eye, graphs, measures, sample
+from training.embed_latent import augment, card, data, evaluate, graphs, measures, sample
 from training.embed_latent.eye import TrainingError
-from training.embed_latent.train import EYE, plainly
+from training.embed_latent.train import plainly
 
 SERVICE, DECODER, REFERENCE = "embed_latent", "decoder.onnx", "reference.npz"
 TOLERANCE = 1e-4
@@ -37,9 +37,7 @@ def export(
             f"{run.folder}: was trained on other photographs than --data holds; give the same --data and --labels"
         )
     config = run.config
-    seeing = eye.empty(config, len(works.names))
-    seeing.load_state_dict(torch.load(run.folder / EYE, weights_only=True))
-    embedder = graphs.Embedder(seeing, run.plane.averaged["encoder"], run.plane.unit)
+    embedder = graphs.Embedder(evaluate.open_eye(run), run.plane.averaged["encoder"], run.plane.unit)
     drawer = graphs.Drawer(run.plane.averaged["decoder"], run.plane.unit)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -27,7 +27,10 @@ class Embedder(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        lower = self.eye.trunk.lower(images.permute(0, 3, 1, 2).float())
+        return self.read(self.eye.trunk.lower(images.permute(0, 3, 1, 2).float()))
+
+    def read(self, lower: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from what :meth:`Trunk.lower` answers."""
         mean, _ = self.encoder(Trunk.texture(lower))
         return mean * self.unit, F.normalize(self.eye(lower), dim=1)
 

@@ -60,6 +60,10 @@ def test_a_run_is_measured_and_exported_and_the_bundle_opens(
     assert measured["works"]["held_out"] == len(run.seen["held"])
     behind = masked.measure(collection, loaded, Masker(models.load(tiny.remove_background(tmp_path))))
     assert (behind["photographs"], behind["held_out"]) == (len(works), len(run.seen["held"]))
+    served = data.load(collection, mask_model=tiny.remove_background(tmp_path))
+    scores = masked.over_folds([run, run], served)
+    for name, (one, other, mean) in scores.items():
+        assert one == other == mean == pytest.approx(behind[name], abs=0.001)
     assert behind["latent, as they are"] == pytest.approx(loaded.manifest.metrics["balanced_accuracy_plane"])
     assert behind["without_a_figure"] == 0
     assert all(0 <= behind[f"{space}, masked among masked"] <= 1 for space in ("latent", "features"))
