@@ -14,14 +14,13 @@ from training.common import plots
 
 def against_k(rows: Sequence[Mapping[str, object]], metrics: Mapping[str, str], path: Path, *, by: str = "method") -> None:
     """One panel per metric (column -> axis label), one line per value of ``by``; rows with the same k are averaged."""
-    figure, axes = plt.subplots(1, len(metrics), figsize=(4.6 * len(metrics), 3.6), squeeze=False)
+    figure, axes = plt.subplots(1, len(metrics), figsize=(4.6 * len(metrics), 3.6), squeeze=False, layout="constrained")
     for axis, (column, label) in zip(axes[0], metrics.items(), strict=True):
         for name in dict.fromkeys(str(row[by]) for row in rows):
             mine = [row for row in rows if str(row[by]) == name and row.get(column) is not None]
             ks = sorted({int(str(row["k"])) for row in mine})
-            axis.plot(
-                ks, [np.mean([float(str(row[column])) for row in mine if row["k"] == k]) for k in ks], marker="o", label=name
-            )
+            means = [np.mean([float(str(row[column])) for row in mine if row["k"] == k]) for k in ks]
+            axis.plot(ks, means, marker="o", label=f"λ = {name}" if by == "lambda" else name)
         axis.set(xlabel="number of clusters k", ylabel=label)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)

@@ -33,9 +33,7 @@ def report(rows: list[dict[str, Any]], out: Path, ours: str) -> None:
         figures.against_k(dcec, axes, out / "configurations.png", by="name")
     ablation = [row for row in paper if row["method"] == "dcec"]
     if len({row["lambda"] for row in ablation}) > 1:
-        figures.against_k(
-            ablation, {**axes, "settled": "iterations until < 1 % of the works move"}, out / "ablation.png", by="lambda"
-        )
+        figures.against_k(ablation, {**axes, "iterations": "iterations"}, out / "ablation.png", by="lambda")
     with runs.whole(out / "tables.md") as temporary:
         temporary.write_text(_tables(rows), encoding="utf-8")
 
