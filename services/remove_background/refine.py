@@ -75,7 +75,7 @@ def refine(probability: Probability, pixels: images.RGB, threshold: float) -> Gr
                 tile = guide[here]
                 value = red * tile[..., 0] + green * tile[..., 1] + blue * tile[..., 2] + constant
                 large[here] = np.clip(np.rint(value), 0, 255)
-    _clear(large, CRUMB * large.size / probability.size)
+    _clear(large[_scaled(near, probability.shape, large.shape)], CRUMB * large.size / probability.size)
     return large
 
 
@@ -91,7 +91,10 @@ def _reduced(pixels: images.RGB, least: int) -> images.RGB:
 
 
 def _clear(level: Grey, least: float) -> None:
-    """Give islands and holes of fewer than ``least`` pixels to what surrounds them, in place."""
+    """Give islands and holes of fewer than ``least`` pixels to what surrounds them, in place.
+
+    ``level`` is a rectangle that holds every silhouette and a margin, so that nothing small goes on beyond it.
+    """
     # Object touches object by corners; background then must not.
     for inside, touching in ((True, np.ones((3, 3), bool)), (False, None)):
         regions, _ = mahotas.label((level >= 128) == inside, touching)
@@ -108,6 +111,15 @@ def _around(band: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
         slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
         slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
     )
+
+
+def _scaled(rectangle: tuple[slice, slice], small: tuple[int, ...], large: tuple[int, ...]) -> tuple[slice, slice]:
+    """The same rectangle of a larger grid."""
+    rows, columns = (
+        slice(part.start * theirs // ours, -(-min(part.stop, ours) * theirs // ours))
+        for part, ours, theirs in zip(rectangle, small, large, strict=True)
+    )
+    return rows, columns
 
 
 def _band(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
