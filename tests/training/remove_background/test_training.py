@@ -14,6 +14,7 @@ import typer
 from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
+from benchmarks import served
 from services.common import models
 from tests.training.remove_background.conftest import start, write_pairs
 from training.remove_background import evaluate, export, finetune, measures, model, train
@@ -109,6 +110,22 @@ def test_the_export_serves(world: Path, exported: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(application(evaluate.main), arguments).exit_code == 0
     with Image.open(sheets / "backgrounds.png") as sheet:
         assert sheet.size == (8 * 200, 2 * 400)
+
+
+def test_the_bundle_is_scored_as_it_is_served(world: Path, learnt: Path, exported: Path, tmp_path: Path) -> None:
+    """A peak that no region reaches leaves every scene empty and finds no object."""
+    out = tmp_path / "served.json"
+    folders = ["--renders", str(world / "renders"), "--backgrounds", str(world / "backgrounds")]
+    arguments = ["--run", str(learnt), "--model", str(exported), *folders, "--strong", "0", "--strong", "1", "--json", str(out)]
+    result = CliRunner().invoke(application(served.main), arguments)
+    assert result.exit_code == 0, result.output
+    means = json.loads(out.read_text())["means"]
+    assert set(means) == {"renders", "empty"}
+    assert means["empty"]["served, strong 1"] == {"left_empty": 1.0}
+    assert means["renders"]["served, strong 1"]["dice"] == 0
+    own, plain = (means["renders"][way]["dice"] for way in ("served, strong 0", "interpolated"))
+    assert own > 0 and plain > 0
+    assert f"| renders | 3 | interpolated | {100 * plain:.1f} |" in result.output
 
 
 def test_fine_tuning_fits_an_object_the_bundle_does_not_know(world: Path, exported: Path, tmp_path: Path) -> None:
