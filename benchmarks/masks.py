@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from benchmarks.memory import mebibytes
 from services.common import images, models, settings
-from services.remove_background.predictor import Output, Parameters, Predictor
+from services.remove_background.predictor import SECOND, Output, Parameters, Predictor
 from training.remove_background import measures
 
 LIMITS = images.Limits(max_bytes=2**30)
@@ -45,11 +45,17 @@ class Masker:
         wanted = self.bundle.manifest.input
         shrink_to = 2 * max(wanted.height, wanted.width)
         photograph = images.decode(data, LIMITS, images.Frame.DISPLAY, shrink_to=shrink_to)
-        outputs = self.bundle.run(self.bundle.prepare(photograph.pixels)[None])
-        return photograph, {name: value[0] for name, value in outputs.items()}
+        return photograph, self._ask(self.bundle.prepare(photograph.pixels))
 
     def __call__(self, data: bytes) -> bytes:
-        return self._predictor.answer(*self.probability(data), Parameters(output=Output.MASK)).mask
+        (photograph, outputs), parameters = self.probability(data), Parameters(output=Output.MASK)
+        nearer = self._predictor.nearer(photograph, outputs, parameters)
+        if nearer is not None:
+            outputs[SECOND] = self._ask(nearer)["probability"]
+        return self._predictor.answer(photograph, outputs, parameters).mask
+
+    def _ask(self, prepared: images.RGB) -> dict[str, np.ndarray]:
+        return {name: value[0] for name, value in self.bundle.run(prepared[None]).items()}
 
 
 def main(

@@ -195,7 +195,6 @@ class Runtime(Generic[Parameters, Answer, P]):
         """One encoded photograph -> its answer, within a :meth:`slot`. Raises any of the domain errors."""
         with self.counted():
             predictor, bundle = self.predictor, self.bundle
-            assert self._batcher is not None
             predictor.check(parameters)
             shrink_to = (
                 None
@@ -207,7 +206,7 @@ class Runtime(Generic[Parameters, Answer, P]):
                 telemetry.PIXELS_IN_FLIGHT.inc(pixels)
                 try:
                     photograph, prepared = await self.in_thread(self._decode, data, shrink_to, parameters)
-                    outputs = await self._batcher.submit(prepared)
+                    outputs = await self.ask(photograph, prepared, parameters)
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
                 finally:
                     telemetry.PIXELS_IN_FLIGHT.dec(pixels)
@@ -232,6 +231,11 @@ class Runtime(Generic[Parameters, Answer, P]):
     async def in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, functools.partial(function, *arguments, **named))
+
+    async def ask(self, photograph: images.Decoded, prepared: images.RGB, parameters: Parameters) -> Tensors:
+        """The graph's outputs for a prepared photograph; a service may ask more than once."""
+        assert self._batcher is not None
+        return await self._batcher.submit(prepared)
 
     def prepare(self, photograph: images.Decoded, parameters: Parameters) -> tuple[images.Decoded, images.RGB]:
         """A photograph -> itself and what the model sees of it. Runs on a thread; a service may do more than resize."""

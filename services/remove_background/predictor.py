@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.common import images
 from services.common.batching import Tensors
 from services.common.models import Bundle, BundleError, details
-from services.remove_background import refine
+from services.remove_background import look, refine
 
 Mask = npt.NDArray[np.uint8]
+# What the graph answered when it was asked again, beside its first answer.
+SECOND = "second_probability"
 # Smaller regions are specks, not components of the object.
 SMALLEST_COMPONENT = 0.001
 
@@ -83,7 +85,7 @@ class Predictor:
     """Reads ``probability: float32[batch, height, width]``, of a pixel being object."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._details = details(bundle, Details)
+        self._details, self._prepare = details(bundle, Details), bundle.prepare
         if "probability" not in bundle.outputs:
             raise BundleError(f"{bundle.path}: a mask model needs an output `probability`")
         if bundle.manifest.input.resize is not images.ResizeRule.SQUASH:
@@ -95,13 +97,25 @@ class Predictor:
     def needs_full_size(self, parameters: Parameters) -> bool:
         return parameters.output is not Output.MASK
 
+    def nearer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> images.RGB | None:
+        """What the model should be asked about as well, prepared for it; its ``probability`` goes into ``outputs`` as
+        ``SECOND``. None where one look is enough."""
+        where = look.part(self._sure(outputs["probability"], parameters), self._threshold(parameters), photograph.pixels)
+        return self._prepare(photograph.pixels[where]) if where else None
+
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> Removal:
-        """``outputs["probability"]``: float32 [height, width] of the model's size, upright."""
-        # Who asks for a threshold gets every pixel from it on.
-        own = parameters.threshold is None
-        threshold = parameters.threshold or self._details.threshold
-        probability = refine.without_weak(outputs["probability"], threshold, self._details.strong if own else 0)
-        mask = full_size_mask(probability, photograph.pixels, (photograph.height, photograph.width), threshold)
+        """``outputs``: ``probability`` float32 [height, width] of the model's size, upright, and ``SECOND`` likewise where
+        :meth:`nearer` asked for it."""
+        threshold, pixels = self._threshold(parameters), photograph.pixels
+        probability, where = self._sure(outputs["probability"], parameters), None
+        if SECOND in outputs and (where := look.part(probability, threshold, pixels)):
+            both = look.joined(outputs["probability"], outputs[SECOND], where, pixels.shape[:2])
+            probability = self._sure(both, parameters)
+        mask = full_size_mask(probability, pixels, (photograph.height, photograph.width), threshold, where)
+        if where:
+            # The report's measures are of the whole photograph, on the grid of the first look.
+            grid = outputs["probability"].shape
+            probability = look.placed(probability, refine.scaled(where, pixels.shape[:2], grid), grid)
         in_sensor_frame, wants = parameters.frame is images.Frame.SENSOR, parameters.output
         if in_sensor_frame:
             mask = images.to_sensor(mask, photograph.orientation)
@@ -116,18 +130,34 @@ class Predictor:
             notes=photograph.notes,
         )
 
+    def _threshold(self, parameters: Parameters) -> float:
+        return parameters.threshold or self._details.threshold
 
-def full_size_mask(probability: npt.NDArray[np.float32], pixels: images.RGB, size: tuple[int, int], threshold: float) -> Mask:
+    def _sure(self, probability: refine.Probability, parameters: Parameters) -> refine.Probability:
+        # Who asks for a threshold gets every pixel from it on.
+        strong = self._details.strong if parameters.threshold is None else 0
+        return refine.without_weak(probability, self._threshold(parameters), strong)
+
+
+def full_size_mask(
+    probability: refine.Probability,
+    pixels: images.RGB,
+    size: tuple[int, int],
+    threshold: float,
+    where: refine.Part | None = None,
+) -> Mask:
     """Probability [h, w] and its photograph uint8 [H, W, 3], perhaps shrunk -> mask uint8 of ``size`` = (height, width),
-    the photograph's own: 255 object, 0 background.
+    the photograph's own: 255 object, 0 background. ``where``: the probability is of these rows and columns, and 0 elsewhere.
 
     The probability is refined, interpolated and cut at the threshold itself: its own range is never stretched, so that an
     empty scene stays empty.
     """
     height, width = size
     # 8 bits cost a quarter of float's memory at 50 MP.
-    level = Image.fromarray(refine.refine(probability, pixels, threshold))
-    return np.asarray(level.resize((width, height), Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128))
+    level = refine.refine(probability, pixels[where] if where else pixels, threshold)
+    if where:
+        level = look.placed(level, where, pixels.shape[:2])
+    return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128))
 
 
 def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float) -> Report:

@@ -19,6 +19,7 @@ from services.common import images
 Probability = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
+Part = tuple[slice, slice]
 
 # Chosen on renders of held-out scans, photographs and horses: docs/decisions/0007-edges.md has the table.
 RADIUS = 6  # of the window, in the model's pixels
@@ -75,7 +76,7 @@ def refine(probability: Probability, pixels: images.RGB, threshold: float) -> Gr
                 tile = guide[here]
                 value = red * tile[..., 0] + green * tile[..., 1] + blue * tile[..., 2] + constant
                 large[here] = np.clip(np.rint(value), 0, 255)
-    _clear(large[_scaled(near, probability.shape, large.shape)], CRUMB * large.size / probability.size)
+    _clear(large[scaled(near, probability.shape, large.shape)], CRUMB * large.size / probability.size)
     return large
 
 
@@ -104,7 +105,7 @@ def _clear(level: Grey, least: float) -> None:
             level[small[regions]] = 0 if inside else 255
 
 
-def _around(band: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+def _around(band: npt.NDArray[np.bool_], margin: int) -> Part:
     """The rectangle that holds the band and a margin."""
     rows, columns = (np.flatnonzero(band.any(axis)) for axis in (1, 0))
     return (
@@ -113,11 +114,11 @@ def _around(band: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
     )
 
 
-def _scaled(rectangle: tuple[slice, slice], small: tuple[int, ...], large: tuple[int, ...]) -> tuple[slice, slice]:
-    """The same rectangle of a larger grid."""
+def scaled(part: Part, size: tuple[int, ...], to: tuple[int, ...]) -> Part:
+    """Rows and columns of an array of ``size`` -> those of one of the size ``to`` that hold them."""
     rows, columns = (
-        slice(part.start * theirs // ours, -(-min(part.stop, ours) * theirs // ours))
-        for part, ours, theirs in zip(rectangle, small, large, strict=True)
+        slice(side.start * theirs // ours, -(-min(side.stop, ours) * theirs // ours))
+        for side, ours, theirs in zip(part, size, to, strict=True)
     )
     return rows, columns
 

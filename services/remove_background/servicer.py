@@ -7,13 +7,13 @@ from typing import Any
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1 import remove_background_pb2_grpc
-from services.common import grpc_server, model_info, telemetry
+from services.common import grpc_server, images, model_info, telemetry
+from services.common.batching import Tensors
 from services.common.images import Frame
 from services.common.runtime import Runtime
-from services.remove_background.predictor import Output, Parameters, Predictor, Removal, Report
+from services.remove_background.predictor import SECOND, Output, Parameters, Predictor, Removal, Report
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RemoveBackgroundService"]
-RemovalRuntime = Runtime[Parameters, Removal, Predictor]
 
 _OUTPUTS = {
     pb.OUTPUT_UNSPECIFIED: Output.MASK,
@@ -22,6 +22,18 @@ _OUTPUTS = {
     pb.OUTPUT_BOTH: Output.BOTH,
 }
 _FRAMES = {pb.FRAME_UNSPECIFIED: Frame.SENSOR, pb.FRAME_SENSOR: Frame.SENSOR, pb.FRAME_DISPLAY: Frame.DISPLAY}
+
+
+class RemovalRuntime(Runtime[Parameters, Removal, Predictor]):
+    """Looks twice where an object fills a small part of a large photograph."""
+
+    async def ask(self, photograph: images.Decoded, prepared: images.RGB, parameters: Parameters) -> Tensors:
+        first = await super().ask(photograph, prepared, parameters)
+        nearer = await self.in_thread(self.predictor.nearer, photograph, first, parameters)
+        if nearer is None:
+            return first
+        second = await super().ask(photograph, nearer, parameters)
+        return first | {SECOND: second["probability"]}
 
 
 class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):

@@ -1,0 +1,60 @@
+"""A second look: of a large photograph whose object fills a small part, the model is asked again about that part alone.
+
+The model sees few pixels. Of a statue that stands in a tenth of 12 MP it sees a hundred by a hundred; asked about the part
+around the statue, three times as many each way. Why, and by how much it helps: docs/decisions/0009-second-look.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from services.common import images
+from services.remove_background.refine import REACH, Part, Probability
+
+Number = TypeVar("Number", np.uint8, np.float32)
+
+# Chosen on renders of held-out scans: docs/decisions/0009-second-look.md has the table.
+MARGIN = 0.2  # around the object, in its own heights and widths; never less than the band that edges are sought in
+WORTH = 4 / 3  # times as many pixels each way must the second look show, of those the photograph has
+TRUST = 2 / 3  # weight of the second look in the mean of both
+
+
+def part(probability: Probability, threshold: float, pixels: images.RGB) -> Part | None:
+    """Rows and columns of ``pixels`` [H, W, 3] around all that ``probability`` [h, w] takes for object; None where there is
+    nothing, or a second look would show the model little more than the first.
+    """
+    inside = probability >= threshold
+    if not inside.any():
+        return None
+    sides = []
+    for axis, most in ((1, pixels.shape[0]), (0, pixels.shape[1])):
+        found = np.flatnonzero(inside.any(axis))
+        scale, margin = most / inside.shape[1 - axis], max(REACH, MARGIN * (found[-1] + 1 - found[0]))
+        sides.append(
+            slice(max(0, math.floor((found[0] - margin) * scale)), min(most, math.ceil((found[-1] + 1 + margin) * scale)))
+        )
+    rows, columns = sides
+    area = math.prod(side.stop - side.start for side in sides)
+    nearer = math.sqrt(math.prod(pixels.shape[:2]) / max(area, probability.size))
+    return (rows, columns) if nearer >= WORTH else None
+
+
+def joined(first: Probability, second: Probability, where: Part, size: tuple[int, ...]) -> Probability:
+    """Both answers about the part ``where`` of a picture of ``size`` = (height, width), on the second's grid."""
+    (rows, columns), (down, across) = where, (s / n for s, n in zip(first.shape, size, strict=True))
+    box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
+    before = Image.fromarray(first).resize(second.shape[::-1], Image.Resampling.BILINEAR, box=box)
+    return (1 - TRUST) * np.asarray(before) + TRUST * second
+
+
+def placed(answer: npt.NDArray[Number], where: Part, size: tuple[int, ...]) -> npt.NDArray[Number]:
+    """``answer`` [h, w] about the part ``where``, stretched to its place in an array of ``size`` that is 0 elsewhere."""
+    whole = np.zeros(size, answer.dtype)
+    height, width = whole[where].shape
+    whole[where] = np.asarray(Image.fromarray(answer).resize((width, height), Image.Resampling.BILINEAR))
+    return whole
