@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,10 +36,12 @@ TIFF_SIZE = (8660, 5774)
 
 
 class Masker:
-    """What the service does with one photograph, without its transports."""
+    """What the service does with one photograph, without its transports. ``details`` take the manifest's place."""
 
-    def __init__(self, path: Path) -> None:
-        self.bundle = models.load(path)
+    def __init__(self, path: Path, **details: float) -> None:
+        bundle = models.load(path)
+        manifest = bundle.manifest.model_copy(update={"details": {**bundle.manifest.details, **details}})
+        self.bundle = replace(bundle, manifest=manifest)
         self._predictor = Predictor(self.bundle)
 
     def probability(self, data: bytes) -> tuple[images.Decoded, dict[str, np.ndarray]]:
