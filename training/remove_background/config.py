@@ -46,10 +46,10 @@ class Config:
     steps: int = 125
     # Share of each source in a batch; sources that are not given are left out and the rest scaled up.
     mixture: tuple[tuple[str, float], ...] = (
-        ("renders", 0.32),
-        ("photographs", 0.33),
-        ("composed", 0.17),
-        ("pairs", 0.04),
+        ("renders", 0.35),
+        ("photographs", 0.28),
+        ("composed", 0.18),
+        ("pairs", 0.05),
         ("empty", 0.14),
     )
     augment: bool = True

@@ -114,7 +114,7 @@ def example(data: Data, kind: str, side: int, rng: np.random.Generator) -> tuple
     """One augmented picture uint8 [side, side, 3] and mask uint8 [side, side] of a source, or ``composed``."""
     if kind != "composed":
         source = data.train[kind]
-        pick = int(rng.choice(len(source), p=source.chances))
+        pick = int(rng.integers(len(source)))
         return augment.augment(source.pixels[pick], source.masks[pick], side, rng)
     scenes = data.train["empty"]
     background, _ = augment.frame(

@@ -6,7 +6,6 @@ import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +37,6 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.names)
-
-    @cached_property
-    def chances(self) -> np.ndarray:
-        """float [n], summing to 1: how often each is drawn. The folders that `teacher` labelled (``FOLDER__NAME``) share by the
-        square root of their sizes, or a hundred cluttered public squares would drown among a thousand museum walls."""
-        _, folder, counts = np.unique(
-            [name.partition("__")[0] if "__" in name else "" for name in self.names], return_inverse=True, return_counts=True
-        )
-        chances = 1 / np.sqrt(counts[folder])
-        return np.asarray(chances / chances.sum())
 
     def only(self, keep: Callable[[str, str], bool]) -> Source:
         """Those whose (name, group) ``keep`` accepts."""
