@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import onnxruntime as ort
 import typer
 from PIL import Image
 from rich.console import Console
@@ -29,7 +30,7 @@ from tqdm import tqdm
 from benchmarks.memory import mebibytes
 from services.common import images, models, settings
 from services.remove_background.predictor import SECOND, Output, Parameters, Predictor
-from training.remove_background import measures
+from training.remove_background import measures, teacher
 
 LIMITS = images.Limits(max_bytes=2**30)
 TIFF_SIZE = (8660, 5774)
@@ -64,6 +65,8 @@ class Masker:
 def main(
     sets: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="folders with images/ and masks/")],
     version: Annotated[str | None, typer.Option(help="of the bundle; default: the latest")] = None,
+    peer: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="ISNet as ONNX, scored beside")] = None,
+    peer_size: Annotated[int, typer.Option(min=64, help="side of the peer's input, pixels")] = 1024,
     json_path: Annotated[Path | None, typer.Option("--json", help="also write the rows as JSON")] = None,
 ) -> None:
     """Print two tables: what a mask costs, and how good its edges are before and after refinement."""
@@ -74,12 +77,13 @@ def main(
     first = pictures[0].read_bytes()
     enlarged = Image.open(io.BytesIO(first)).convert("RGB").resize(TIFF_SIZE, Image.Resampling.BICUBIC)
     costs = [_cost(masker, first), _cost(masker, _encoded(enlarged, "TIFF"))]
-    edges = [_edges(masker, picture) for picture in tqdm(pictures, "edges", disable=None)]
+    large = models.open_session(teacher.resized(peer, peer_size), threads=1) if peer else None
+    edges = [_edges(masker, picture, large) for picture in tqdm(pictures, "edges", disable=None)]
     _show("cost of a mask", costs)
-    means = {key: float(np.mean([row[key] for row in edges])) for key in edges[0]}
-    _show(f"edges, means of {len(edges)} pictures, %", [means])
+    means, medians = ({key: float(of([row[key] for row in edges])) for key in edges[0]} for of in (np.mean, np.median))
+    _show(f"edges, means and medians of {len(edges)} pictures, %", [means, medians])
     if json_path:
-        record = {"model": masker.bundle.manifest.version, "costs": costs, "edges": edges, "means": means}
+        record = {"model": masker.bundle.manifest.version, "costs": costs, "edges": edges, "means": means, "medians": medians}
         json_path.write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -120,18 +124,28 @@ def _growth(path: Path, data: bytes) -> float:
     return mebibytes("VmHWM") - idle
 
 
-def _edges(masker: Masker, picture: Path) -> dict[str, float]:
-    """Dice and the boundary's F within 2 px of 512 and within 2 of the picture's own, interpolated and as served."""
+def _edges(masker: Masker, picture: Path, peer: ort.InferenceSession | None) -> dict[str, float]:
+    """Dice and the boundary's F within 2 px of 512 and within 2 of the picture's own: interpolated, as served, and the peer's;
+    CPU ms of the last two."""
     data = picture.read_bytes()
     with Image.open(picture.parents[1] / "masks" / f"{picture.stem}.png") as image:
         truth = np.asarray(image.convert("L")) > 127
     _, outputs = masker.probability(data)
     threshold = float(masker.bundle.manifest.details["threshold"])
     size = truth.shape[::-1]
-    plain = np.asarray(Image.fromarray(outputs["probability"]).resize(size, Image.Resampling.BILINEAR)) >= threshold
-    served = np.asarray(Image.open(io.BytesIO(masker(data)))) > 127
+    masks = {
+        "interpolated": np.asarray(Image.fromarray(outputs["probability"]).resize(size, Image.Resampling.BILINEAR)) >= threshold
+    }
     scores = {}
-    for name, mask in (("interpolated", plain), ("served", served)):
+    started = time.process_time()
+    served = masker(data)
+    scores["served, ms"] = 1000 * (time.process_time() - started)
+    masks["served"] = np.asarray(Image.open(io.BytesIO(served))) > 127
+    if peer:
+        started = time.process_time()
+        masks["peer"] = teacher.label(peer, images.decode(data, LIMITS, images.Frame.DISPLAY).pixels) > 127
+        scores["peer, ms"] = 1000 * (time.process_time() - started)
+    for name, mask in masks.items():
         scores[f"Dice {name}"] = 100 * measures.dice(mask, truth)
         for label, reach in (("2 of 512 px", max(1, round(max(size) / 256))), ("2 px", 2)):
             scores[f"F {label} {name}"] = 100 * measures.boundary_f(mask, truth, reach)
