@@ -112,10 +112,6 @@ class Predictor:
             both = look.joined(outputs["probability"], outputs[SECOND], where, pixels.shape[:2])
             probability = self._sure(both, parameters)
         mask = full_size_mask(probability, pixels, (photograph.height, photograph.width), threshold, where)
-        if where:
-            # The report's measures are of the whole photograph, on the grid of the first look.
-            grid = outputs["probability"].shape
-            probability = look.placed(probability, refine.scaled(where, pixels.shape[:2], grid), grid)
         in_sensor_frame, wants = parameters.frame is images.Frame.SENSOR, parameters.output
         if in_sensor_frame:
             mask = images.to_sensor(mask, photograph.orientation)
@@ -126,7 +122,7 @@ class Predictor:
         return Removal(
             mask=b"" if wants is Output.CUTOUT else _png(mask),
             cutout=cutout,
-            report=report(mask, probability, threshold),
+            report=report(mask, probability, threshold, pixels[where].size / pixels.size if where else 1),
             notes=photograph.notes,
         )
 
@@ -160,8 +156,9 @@ def full_size_mask(
     return np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128))
 
 
-def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float) -> Report:
-    """What the mask is like; components and uncertainty are measured at the model's size, where the mask was decided."""
+def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float, share: float = 1) -> Report:
+    """What the mask is like; components and uncertainty are measured at the model's size, where the mask was decided, of the
+    part that was looked at last: ``share`` of the photograph."""
     small = probability >= threshold
     # Pixels that touch by a corner belong together.
     sizes = mahotas.labeled.labeled_size(mahotas.label(small, np.ones((3, 3), bool))[0])[1:]
@@ -172,7 +169,7 @@ def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float) -
         height=mask.shape[0],
         coverage=float(np.count_nonzero(mask) / mask.size),
         edges=(bool(mask[0].any()), bool(mask[:, -1].any()), bool(mask[-1].any()), bool(mask[:, 0].any())),
-        components=int((sizes >= SMALLEST_COMPONENT * small.size).sum()),
+        components=int((sizes * share >= SMALLEST_COMPONENT * small.size).sum()),
         empty=not mask.any(),
         uncertainty=float(doubt[near].mean() if near.any() else doubt.max()),
     )
