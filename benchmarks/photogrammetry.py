@@ -39,9 +39,13 @@ STEPS = ("features", "matching", "mapping", "cloud")
 
 
 def main(
-    scan: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="a scan that the mask model was not trained on")],
-    out: Annotated[Path, typer.Option(file_okay=False, help="everything is kept here")],
-    backgrounds: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="pictures for the walls")] = None,
+    scan: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, resolve_path=True, help="a scan that the mask model was not trained on")
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, resolve_path=True, help="everything is kept here")],
+    backgrounds: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, resolve_path=True, help="pictures for the walls")
+    ] = None,
     views: Annotated[int, typer.Option(min=3)] = 60,
     size: Annotated[int, typer.Option(min=64, help="width of a photograph in pixels; 4000 is 12 MP")] = 1024,
     material: Annotated[str, typer.Option(help="of the sculpture, as `training.render turntable` has them")] = "limestone",
