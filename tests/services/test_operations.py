@@ -178,7 +178,21 @@ def fortress(serve: Callable[..., Served], authority: trustme.CA, tmp_path_facto
     certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(key)
     paths: dict[str, Path] = {"tls_certificate": certificate, "tls_key": key}
-    return serve("classify", authority, workers=2, api_key="k", drain_seconds=2, **paths).until_ready()
+    served = serve("classify", authority, workers=2, api_key="k", drain_seconds=2, **paths).until_ready()
+    # The first worker to be ready answers for the service; the other may still be starting. The gauge is the least of theirs.
+    until(
+        lambda: listening(served) == 2 and served.metric("maquette_ready") == 1,
+        lambda: f"{listening(served)} processes listen on the gRPC port, ready {served.metric('maquette_ready')}",
+    )
+    return served
+
+
+def listening(served: Served) -> int:
+    """Processes of the service that hold a listening socket on its gRPC port."""
+    return sum(
+        served.grpc_port in {one.laddr.port for one in process.net_connections() if one.status == "LISTEN"}
+        for process in served._tree()
+    )
 
 
 class TestWorkersAndTls:
@@ -206,15 +220,7 @@ class TestWorkersAndTls:
 
     def test_both_workers_take_calls_of_both_transports(self, fortress: Served, authority: trustme.CA) -> None:
         """Each worker holds a listening socket on either port, and the metrics are the sum over the workers."""
-
-        def listening() -> int:
-            return sum(
-                fortress.grpc_port in {one.laddr.port for one in process.net_connections() if one.status == "LISTEN"}
-                for process in fortress._tree()
-            )
-
-        # The first worker to be ready answers for the service; the other may still be starting.
-        until(lambda: listening() == 2, lambda: f"{listening()} processes listen on the gRPC port")
+        assert listening(fortress) == 2
         credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
         before = fortress.metric("maquette_calls_total", transport="grpc", code="OK")
         for number in range(12):
