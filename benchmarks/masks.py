@@ -77,9 +77,7 @@ def main(
     first = pictures[0].read_bytes()
     enlarged = Image.open(io.BytesIO(first)).convert("RGB").resize(TIFF_SIZE, Image.Resampling.BICUBIC)
     costs = [_cost(masker, first), _cost(masker, _encoded(enlarged, "TIFF"))]
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    large = ort.InferenceSession(teacher.resized(peer, peer_size), options) if peer else None
+    large = teacher.open_session(peer, peer_size, threads=1) if peer else None
     edges = [_edges(masker, picture, large) for picture in tqdm(pictures, "edges", disable=None)]
     _show("cost of a mask", costs)
     means, medians = ({key: float(of([row[key] for row in edges])) for key in edges[0]} for of in (np.mean, np.median))

@@ -7,16 +7,12 @@ around the statue, three times as many each way. Why, and by how much it helps: 
 from __future__ import annotations
 
 import math
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from services.common import images
-from services.remove_background.refine import REACH, Part, Probability
-
-Number = TypeVar("Number", np.uint8, np.float32)
+from services.remove_background.refine import REACH, Grey, Part, Probability
 
 # Chosen on renders of held-out scans: docs/decisions/0009-second-look.md has the table.
 MARGIN = 0.2  # around the object, in its own heights and widths; never less than the band that edges are sought in
@@ -52,9 +48,9 @@ def joined(first: Probability, second: Probability, where: Part, size: tuple[int
     return (1 - TRUST) * np.asarray(before) + TRUST * second
 
 
-def placed(answer: npt.NDArray[Number], where: Part, size: tuple[int, ...]) -> npt.NDArray[Number]:
-    """``answer`` [h, w] about the part ``where``, stretched to its place in an array of ``size`` that is 0 elsewhere."""
-    whole = np.zeros(size, answer.dtype)
+def placed(level: Grey, where: Part, size: tuple[int, ...]) -> Grey:
+    """``level`` [h, w] of the part ``where``, stretched to its place in an array of ``size`` that is 0 elsewhere."""
+    whole = np.zeros(size, np.uint8)
     height, width = whole[where].shape
-    whole[where] = np.asarray(Image.fromarray(answer).resize((width, height), Image.Resampling.BILINEAR))
+    whole[where] = np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR))
     return whole

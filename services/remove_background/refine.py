@@ -76,7 +76,7 @@ def refine(probability: Probability, pixels: images.RGB, threshold: float) -> Gr
                 tile = guide[here]
                 value = red * tile[..., 0] + green * tile[..., 1] + blue * tile[..., 2] + constant
                 large[here] = np.clip(np.rint(value), 0, 255)
-    _clear(large[scaled(near, probability.shape, large.shape)], CRUMB * large.size / probability.size)
+    _clear(large[_scaled(near, probability.shape, large.shape)], CRUMB * large.size / probability.size)
     return large
 
 
@@ -114,7 +114,7 @@ def _around(band: npt.NDArray[np.bool_], margin: int) -> Part:
     )
 
 
-def scaled(part: Part, size: tuple[int, ...], to: tuple[int, ...]) -> Part:
+def _scaled(part: Part, size: tuple[int, ...], to: tuple[int, ...]) -> Part:
     """Rows and columns of an array of ``size`` -> those of one of the size ``to`` that hold them."""
     rows, columns = (
         slice(side.start * theirs // ours, -(-min(side.stop, ours) * theirs // ours))

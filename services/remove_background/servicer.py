@@ -7,9 +7,9 @@ from typing import Any
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1 import remove_background_pb2_grpc
-from services.common import grpc_server, images, model_info, telemetry
+from services.common import grpc_server, model_info, telemetry
 from services.common.batching import Tensors
-from services.common.images import Frame
+from services.common.images import RGB, Decoded, Frame
 from services.common.runtime import Runtime
 from services.remove_background.predictor import SECOND, Output, Parameters, Predictor, Removal, Report
 
@@ -27,7 +27,7 @@ _FRAMES = {pb.FRAME_UNSPECIFIED: Frame.SENSOR, pb.FRAME_SENSOR: Frame.SENSOR, pb
 class RemovalRuntime(Runtime[Parameters, Removal, Predictor]):
     """Looks twice where an object fills a small part of a large photograph."""
 
-    async def ask(self, photograph: images.Decoded, prepared: images.RGB, parameters: Parameters) -> Tensors:
+    async def ask(self, photograph: Decoded, prepared: RGB, parameters: Parameters) -> Tensors:
         first = await super().ask(photograph, prepared, parameters)
         nearer = await self.in_thread(self.predictor.nearer, photograph, first, parameters)
         if nearer is None:

@@ -63,6 +63,13 @@ def resized(path: Path, side: int) -> bytes:
     return model.SerializeToString()
 
 
+def open_session(model: Path, side: int, threads: int) -> ort.InferenceSession:
+    """The teacher at ``side`` x ``side`` pixels."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(resized(model, side), options)
+
+
 def label(session: ort.InferenceSession, pixels: images.RGB) -> np.ndarray:
     """uint8 RGB [h, w, 3] -> uint8 [h, w], 255 = certainly object."""
     given = session.get_inputs()[0]
@@ -92,9 +99,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1)] = 1,
     seed: int = 0,
 ) -> None:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(resized(model, size), options)
+    session = open_session(model, size, threads)
     folders = [choose(folder, limit, seed) for folder in photos]
     # One of each folder in turn, so that a run cut short is still a mixture.
     work = [
