@@ -1,8 +1,8 @@
 """The client of Maquette's services: ``Client`` in Python, ``maquette`` on the command line. See ``docs/client.md``."""
 
-from maquette.client import Client
-from maquette.contract import Service
-from maquette.errors import (
+from maquette.client.asynchronous import AsyncClient
+from maquette.client.client import Client
+from maquette.client.errors import (
     DeadlineExceeded,
     FileFailed,
     ImageRejected,
@@ -14,10 +14,12 @@ from maquette.errors import (
     Unauthenticated,
     Unavailable,
 )
-from maquette.stream import Answer
+from maquette.client.services import Service
+from maquette.client.streaming import Answer
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "Client",
     "DeadlineExceeded",
     "FileFailed",

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from maquette.cli import app
+from maquette.commands.app import app
 from tests.maquette.server import Server
 
 ROOT = Path(__file__).parents[2]

@@ -26,7 +26,7 @@ class Page(HTMLParser):
         self.scripts: list[tuple[str, str]] = []  # (type, text)
         self.style = self.policy = ""
         self.references: list[str] = []
-        self.sheets: list[Image.Image] = []
+        self.sprites: list[Image.Image] = []
         self._open: list[str] = []
         self.feed(path.read_text("utf-8"))
         self.close()
@@ -53,7 +53,7 @@ class Page(HTMLParser):
         if tag == "img":
             kind, _, encoded = (given["src"] or "").partition(",")
             assert kind == "data:image/webp;base64"
-            self.sheets.append(Image.open(io.BytesIO(base64.b64decode(encoded))))
+            self.sprites.append(Image.open(io.BytesIO(base64.b64decode(encoded))))
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
@@ -80,7 +80,7 @@ class Page(HTMLParser):
         across, tile = self.data["across"], self.data["tile"]
         sheet, place = divmod(index, across**2)
         left, top = place % across * tile, place // across * tile
-        return self.sheets[sheet].crop((left, top, left + width, top + height))
+        return self.sprites[sheet].crop((left, top, left + width, top + height))
 
 
 def check_closed(page: Page) -> None:

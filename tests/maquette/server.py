@@ -21,7 +21,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from PIL import Image
 
-from maquette.contract import CONTRACTS, Contract, Service
+from maquette.client.services import CONTRACTS, Contract, Service
 from protos.maquette.common.v1 import common_pb2
 
 VERSION = "0.1.0"
@@ -43,7 +43,10 @@ class Faults:
     draining_items: int = 0
     break_streams: int = 0  # so many streams end with UNAVAILABLE ...
     break_after: int = 2  # ... after so many answers
-    hang_streams: int = 0
+    hang_streams: int = 0  # so many streams are silent ...
+    hang_after: int = 0  # ... after so many answers
+    hang_unary: int = 0
+    slow_answers: float = 0  # seconds that each answer of a stream but the first takes
     poison: bytes = b"\x00poison"  # a stream that meets this ends with INTERNAL
 
 
@@ -71,7 +74,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        return f"localhost:{self.port}"
+        return f"{'localhost' if self._credentials else '127.0.0.1'}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -98,7 +101,8 @@ class Server:
         self._server = grpc.aio.server(options=(*self._options, *limits))
         for service, contract in CONTRACTS.items():
             self._server.add_generic_rpc_handlers((self._handlers(service, contract),))
-        address = f"localhost:{self.port}"
+        # One address: of the two that localhost has, another process may listen on the other.
+        address = f"127.0.0.1:{self.port}"
         if self._credentials:
             self.port = self._server.add_secure_port(address, self._credentials)
         else:
@@ -116,6 +120,9 @@ class Server:
 
         async def one(request: Any, context: Any) -> Any:
             request_id = await self._enter(method, context)
+            if self.faults.hang_unary:
+                self.faults.hang_unary -= 1
+                await asyncio.sleep(3600)
             if self.faults.overloaded_unary:
                 self.faults.overloaded_unary -= 1
                 await _abort(context, Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "Come back later."))
@@ -126,17 +133,19 @@ class Server:
 
         async def many(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
             request_id = await self._enter(f"{method}Stream", context)
-            if self.faults.hang_streams:
-                self.faults.hang_streams -= 1
-                await asyncio.sleep(3600)
+            hangs = self.faults.hang_streams > 0
+            self.faults.hang_streams -= hangs
             breaks, count = self.faults.break_streams > 0, 0
             self.faults.break_streams -= breaks
             async for item in requests:
                 self.seen.items.append(item.request.image)
+                if hangs and count == self.faults.hang_after:
+                    await asyncio.sleep(3600)
                 if breaks and count == self.faults.break_after:
                     await _abort(context, Refusal(grpc.StatusCode.UNAVAILABLE, "NOT_READY", "The service is draining."))
                 if item.request.image == self.faults.poison:
                     await _abort(context, Refusal(grpc.StatusCode.INTERNAL, "INTERNAL", "The service failed."))
+                await asyncio.sleep(self.faults.slow_answers if count else 0)
                 answer = message(f"{method}StreamResponse")(id=item.id)
                 try:
                     if self.faults.overloaded_items:

@@ -1,0 +1,1 @@
+"""Photographs of an object store, shared out among the pods of a job."""

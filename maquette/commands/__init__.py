@@ -1,0 +1,1 @@
+"""The ``maquette`` command line: one module a command."""

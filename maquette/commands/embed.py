@@ -1,0 +1,94 @@
+"""``maquette embed``: records of some photographs, and the latent plane as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maquette.client.client import IN_FLIGHT, PATIENCE
+from maquette.client.errors import make
+from maquette.client.services import Service
+from maquette.commands import asking, drawing, provenance, runner
+from maquette.commands.options import (
+    Ca,
+    ChosenOrParquet,
+    ColumnsFile,
+    IdFromOption,
+    InFlight,
+    Key,
+    Output,
+    Overwrite,
+    Paths,
+    Patience,
+    Server,
+    Timeout,
+    connected,
+    found_in,
+)  # fmt: skip
+from maquette.maps import latent_map
+from maquette.maps.gather import Gathered
+from maquette.records import log_lines, records
+from maquette.records.answer_log import AnswerLog
+
+
+def embed(
+    context: typer.Context,
+    paths: Paths,
+    output: Output = None,
+    page: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="FILE.html", help="Also draw the latent plane, in one file.")
+    ] = None,
+    columns: ColumnsFile = None,
+    id_from: IdFromOption = None,
+    features: Annotated[bool, typer.Option("--features", help="Also the encoder's wider feature vector.")] = False,
+    mask: Annotated[bool, typer.Option("--mask", help="Embed the figure on white; the service needs a mask model.")] = False,
+    overwrite: Overwrite = False,
+    server: Server = "localhost",
+    key: Key = "",
+    ca: Ca = None,
+    timeout: Timeout = 120.0,
+    patience: Patience = PATIENCE,
+    format_: ChosenOrParquet = None,
+    in_flight: InFlight = IN_FLIGHT,
+) -> None:
+    """Where does each figurine lie in the latent plane?"""
+    with connected(server, key, ca, timeout, patience) as client:
+        if columns and not (page or id_from):
+            raise make("PARAMETER_INVALID", "--columns colours the page; give it with --page FILE.html, or with --id-from.")
+        if page and output and page.absolute() == output.absolute():
+            raise make("PARAMETER_INVALID", "--output and --page are two files.")
+        model, space = client.model(Service.EMBED_LATENT), client.space()
+        collection = asking.collection(found_in(paths), id_from, columns)
+        asking.refuse_sources([output, page], collection.found, columns)
+        shape = records.embed_shape(space.dimensions, space.feature_dimensions if features else 0)
+        gathered, drawn = Gathered("latent"), None
+        made_in, settings = (log_lines.SPACE, space.embedding_space), {"features": features, "mask": mask}
+        with AnswerLog(log_lines.beside(output or page), Service.EMBED_LATENT, made_in, settings, overwrite=overwrite) as log:
+            made = asking.answered(
+                collection,
+                log,
+                lambda todo: client.embed_many(todo, features, mask=mask or None, in_flight=in_flight),
+                space.model_version,
+            )
+            made = gathered.through(collection, made) if page else made
+            outcome = runner.write(made, len(collection.found), shape, format_, output, doing="embed")
+            outcome.skip(log.reused)
+            draws = page is not None and bool(gathered.works) and not outcome.stopped
+            if page and draws:
+                drawn = drawing.draw(
+                    page,
+                    lambda: latent_map.page(
+                        drawing.title_of(paths),
+                        gathered.by_object(),
+                        space,
+                        collection,
+                        provenance.pairs(context, model, gathered.records, columns),
+                    ),
+                    outcome,
+                )
+            if outcome.whole and not (draws and drawn is None):
+                log.remove()
+        drawing.say_end(outcome, drawn, outcome.where)
+        raise typer.Exit(outcome.exit_code or int(draws and drawn is None))

@@ -1,0 +1,1 @@
+"""Pages that show works where their embeddings lie."""

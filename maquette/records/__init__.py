@@ -1,0 +1,1 @@
+"""Answers as records, and the formats that records are written in."""

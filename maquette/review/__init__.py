@@ -1,0 +1,1 @@
+"""Which masks want a person's eye: measured, judged, shown on a contact sheet."""
