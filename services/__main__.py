@@ -1,18 +1,16 @@
-"""Run services in the foreground, one process tree each: ``python -m services [NAME ...]``; all four without names.
+"""Run services in the foreground, one process each: ``python -m services [NAME ...]``; all four without names.
 
-For a machine of one's own; a cluster runs one pod a service (:mod:`services.pod`). Ctrl-C or SIGTERM drains all of them.
+Each is :mod:`services.pod`, as in a cluster. Ctrl-C or SIGTERM drains all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -37,7 +35,7 @@ def main() -> int:
     for name in names:
         for transport, port in chosen.ports(name)._asdict().items():
             if _taken(chosen.host, port):
-                # BentoML would start its workers again and again; a service on another's port would answer its callers.
+                # A service on another's port would answer its callers.
                 variable = f"{settings.PREFIX}{transport.upper()}_PORT"
                 print(f"maquette: port {port} for {name} is taken; end what listens there or set {variable}", file=sys.stderr)
                 return 2
@@ -49,22 +47,21 @@ def main() -> int:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    with tempfile.TemporaryDirectory(prefix="maquette-") as home:
-        running = {name: _start(name, Path(home), chosen) for name in names}
-        waiting = dict.fromkeys(names, time.monotonic() + _READY_WITHIN)
-        failed = ""
-        while not stopping and not failed:
-            for name, deadline in list(waiting.items()):
-                if _ready(name, chosen):
-                    del waiting[name]
-                    _announce(name, chosen)
-                elif time.monotonic() > deadline:
-                    failed = f"{name} did not become ready within {_READY_WITHIN:.0f} s; its log says why"
-            for name, process in running.items():
-                if process.poll() is not None:
-                    failed = f"{name} ended with status {process.returncode}; its log says why"
-            time.sleep(0.2)
-        killed = _stop(running, chosen.drain_seconds)
+    running = {name: _start(name, chosen) for name in names}
+    waiting = dict.fromkeys(names, time.monotonic() + _READY_WITHIN)
+    failed = ""
+    while not stopping and not failed:
+        for name, deadline in list(waiting.items()):
+            if _ready(name, chosen):
+                del waiting[name]
+                _announce(name, chosen)
+            elif time.monotonic() > deadline:
+                failed = f"{name} did not become ready within {_READY_WITHIN:.0f} s; its log says why"
+        for name, process in running.items():
+            if process.poll() is not None:
+                failed = f"{name} ended with status {process.returncode}; its log says why"
+        time.sleep(0.2)
+    killed = _stop(running, chosen.drain_seconds)
     if killed:
         failed = f"{', '.join(killed)} did not end within {chosen.drain_seconds + _SLACK:g} s and had to be killed"
     if failed:
@@ -72,23 +69,16 @@ def main() -> int:
     return int(bool(failed))
 
 
-def _start(name: str, home: Path, chosen: settings.Settings) -> subprocess.Popen[bytes]:
-    class_name = "".join(word.title() for word in name.split("_"))
-    own = home / name
-    own.mkdir()
+def _start(name: str, chosen: settings.Settings) -> subprocess.Popen[bytes]:
     environment = {
         "MAQUETTE_LOG_FORMAT": "console",
+        # Left alone, glibc keeps what large photographs leave behind.
+        "MALLOC_MMAP_THRESHOLD_": str(2**20),
         **os.environ,
         # The service runs in the folder of its code; a relative path is the caller's.
         **{f"{settings.PREFIX}{name.upper()}": str(value.absolute()) for name, value in chosen if isinstance(value, Path)},
-        "BENTOML_DO_NOT_TRACK": "True",
-        # BentoML empties the metrics folder in its home at start: services that shared one would lose each other's.
-        "BENTOML_HOME": str(own),
     }
-    target = f"services.{name}.service:{class_name}"
-    # Without a limit of its own, HTTP would wait for a caller that never finishes sending.
-    drain = ["--timeout-graceful-shutdown", str(math.ceil(chosen.drain_seconds))]
-    command = [sys.executable, "-m", "bentoml", "serve", target, *drain]
+    command = [sys.executable, "-m", "services.pod", name]
     # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
     return subprocess.Popen(command, cwd=settings.ROOT, env=environment, start_new_session=True)
 

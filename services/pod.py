@@ -1,9 +1,7 @@
-"""One service as one process, for a container: ``python -m services.pod classify``.
+"""One service as one process: ``python -m services.pod classify``. A container runs it, and ``python -m services`` runs four.
 
-``bentoml serve`` puts a supervisor before the worker. As a pod's first process it doubles the memory, holds the listening
-socket open while the worker drains, so that late connections hang and break, and waits a day for a worker that is stuck.
-Kubernetes is the supervisor here, so this runs BentoML's application in uvicorn directly: signals arrive where they are
-handled, and the exit status is the service's own.
+uvicorn serves the service's ASGI application, gRPC stands beside it in the same event loop. Signals arrive where they are
+handled, and the exit status is the service's own. Why not ``bentoml serve``: docs/decisions/0011-one-process.md.
 """
 
 from __future__ import annotations
@@ -16,12 +14,7 @@ import signal
 import sys
 from types import FrameType
 
-import uvicorn
-
-from services.common import settings
-
-# Longer than proxies keep an idle connection (60 s mostly): the side that sends the next request must close first.
-_KEEP_ALIVE_SECONDS = 75
+from services.common import http_protocol, settings
 
 
 def main() -> int:
@@ -36,26 +29,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     chosen = settings.load_or_exit()
-    if chosen.workers != 1:
-        sys.stderr.write(f"maquette: {settings.PREFIX}WORKERS: a pod is one process; ask for more replicas instead\n")
-        return 2
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    class_name = "".join(word.title() for word in name.split("_"))
-    service = getattr(importlib.import_module(f"services.{name}.service"), class_name)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            service.to_asgi(),
-            host=chosen.host,
-            port=chosen.ports(name).http,
-            log_config=None,
-            server_header=False,
-            ssl_certfile=chosen.tls_certificate,
-            ssl_keyfile=chosen.tls_key,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, round(chosen.drain_seconds)),
-        )
-    )
+    application = importlib.import_module(f"services.{name}.app").APP
+    server = http_protocol.server(application, chosen, chosen.ports(name).http)
     # Ends by raising again the signal that stopped it, which is _leave's.
     server.run()
     return 0 if server.started else 3

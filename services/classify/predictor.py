@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.classify import explanation
 from services.common import errors, images
-from services.common.batching import Tensors
-from services.common.models import Bundle, BundleError, Label, details
+from services.common.models import Bundle, BundleError, Label, Tensors, details
 
 DEFAULT_TOP_K = 3
 ACTIVATION = "activation"

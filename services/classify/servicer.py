@@ -22,23 +22,21 @@ class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
         self._runtime = runtime
 
     async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
-        async with self._runtime.slot():
+        async with self._runtime.place():
             return await self._answer(request)
 
-    def ClassifyStream(
-        self, requests: AsyncIterator[pb.ClassifyStreamRequest], context: Any
-    ) -> AsyncIterator[pb.ClassifyStreamResponse]:
+    def ClassifyStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.ClassifyStreamResponse]:
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.ClassifyStreamResponse)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
 
     async def _stream_item(self, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
-        return await self._answer(request, wait=True)
+        return await self._answer(request, bulk=True)
 
-    async def _answer(self, request: pb.ClassifyRequest, *, wait: bool = False) -> pb.ClassifyResponse:
+    async def _answer(self, request: pb.ClassifyRequest, *, bulk: bool = False) -> pb.ClassifyResponse:
         parameters = self._runtime.parse(grpc_server.chosen(request, "top_k", "explain"))
-        return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
+        return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
 
 
 def message(runtime: ClassifyRuntime, answer: Classification) -> pb.ClassifyResponse:

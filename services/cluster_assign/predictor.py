@@ -9,8 +9,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.common import images
-from services.common.batching import Tensors
-from services.common.models import Bundle, BundleError, details
+from services.common.models import Bundle, BundleError, Tensors, details
 
 INDEX = "index.npz"
 # Two shares of q nearer than this: the work lies between groups.

@@ -22,12 +22,10 @@ class Servicer(cluster_assign_pb2_grpc.ClusterAssignServiceServicer):
         self._runtime = runtime
 
     async def Assign(self, request: pb.AssignRequest, context: Any) -> pb.AssignResponse:
-        async with self._runtime.slot():
+        async with self._runtime.place():
             return await self._answer(request)
 
-    def AssignStream(
-        self, requests: AsyncIterator[pb.AssignStreamRequest], context: Any
-    ) -> AsyncIterator[pb.AssignStreamResponse]:
+    def AssignStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.AssignStreamResponse]:
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.AssignStreamResponse)
 
     async def ListClusters(self, request: pb.ListClustersRequest, context: Any) -> pb.ListClustersResponse:
@@ -37,11 +35,11 @@ class Servicer(cluster_assign_pb2_grpc.ClusterAssignServiceServicer):
         return model(self._runtime)
 
     async def _stream_item(self, request: pb.AssignRequest) -> pb.AssignResponse:
-        return await self._answer(request, wait=True)
+        return await self._answer(request, bulk=True)
 
-    async def _answer(self, request: pb.AssignRequest, *, wait: bool = False) -> pb.AssignResponse:
+    async def _answer(self, request: pb.AssignRequest, *, bulk: bool = False) -> pb.AssignResponse:
         parameters = self._runtime.parse(grpc_server.chosen(request, "neighbours"))
-        return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
+        return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
 
 
 def message(runtime: ClusterRuntime, answer: Assignment) -> pb.AssignResponse:

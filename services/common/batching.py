@@ -1,4 +1,4 @@
-"""The one micro-batcher that both transports await, and the budget of decoded pixels before it.
+"""The one micro-batcher that both transports await.
 
 Nothing waits for a batch to fill: a free lane takes its share of what is queued at that moment. A caller who goes away
 cancels the future it awaits, and a cancelled item is dropped when its turn comes.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.common import errors, telemetry
-
-Tensors = dict[str, npt.NDArray[Any]]
+from services.common.models import Tensors
 
 
 @dataclass(slots=True)
@@ -75,6 +73,7 @@ class Batcher:
             telemetry.BATCH_SIZE.observe(len(batch))
             try:
                 outputs = await loop.run_in_executor(self._threads, self._run, np.stack([item.values for item in batch]))
+                answers = [{name: values[index] for name, values in outputs.items()} for index in range(len(batch))]
             except asyncio.CancelledError:
                 self._refuse(batch)
                 raise
@@ -83,9 +82,9 @@ class Batcher:
                     if not item.answer.done():
                         item.answer.set_exception(error)
                 continue
-            for index, item in enumerate(batch):
+            for item, answer in zip(batch, answers, strict=True):
                 if not item.answer.done():
-                    item.answer.set_result({name: values[index] for name, values in outputs.items()})
+                    item.answer.set_result(answer)
 
     def _take(self, count: int) -> list[_Item]:
         """Up to ``count`` items whose callers still wait."""
@@ -96,58 +95,3 @@ class Batcher:
             if not item.answer.done():
                 taken.append(item)
         return taken
-
-
-class Budget:
-    """A counted resource, handed out in order of asking. One demand above the total is let through alone."""
-
-    def __init__(self, total: int, sentence: str) -> None:
-        self._total, self._sentence = total, sentence
-        self._used = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @property
-    def used(self) -> int:
-        return self._used
-
-    def require(self, amount: int) -> None:
-        """Raises ``Overloaded`` when ``amount`` is not free at this moment."""
-        if self._waiting or self._used + min(amount, self._total) > self._total:
-            raise errors.Overloaded(self._sentence)
-
-    @asynccontextmanager
-    async def hold(self, amount: int, *, wait: bool) -> AsyncIterator[None]:
-        """Hold ``amount`` for the block. When it is not free: wait for it, or raise ``Overloaded``."""
-        amount = min(amount, self._total)
-        if self._waiting or self._used + amount > self._total:
-            if not wait:
-                self.require(amount)
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((amount, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._release(amount)
-                else:
-                    with suppress(ValueError):
-                        self._waiting.remove((amount, turn))
-                    self._hand_out()
-                raise
-        else:
-            self._used += amount
-        try:
-            yield
-        finally:
-            self._release(amount)
-
-    def _release(self, amount: int) -> None:
-        self._used -= amount
-        self._hand_out()
-
-    def _hand_out(self) -> None:
-        while self._waiting and self._used + self._waiting[0][0] <= self._total:
-            amount, turn = self._waiting.popleft()
-            if not turn.done():
-                self._used += amount
-                turn.set_result(None)

@@ -5,6 +5,7 @@ MaquetteError
 ├── ParameterInvalid
 ├── Unauthenticated
 ├── Overloaded  DeadlineExceeded  NotReady
+├── NotFound  MethodNotAllowed
 └── Internal            a bug; the exception's own message never leaves the process
 
 The domain raises these classes and knows no transport; ``http.py`` and ``grpc_server.py`` look the codes up in ``TABLE``.
@@ -16,6 +17,9 @@ from typing import ClassVar, NamedTuple
 
 import grpc
 
+# A sentence that quotes what a caller sent is cut here, so that it stays a sentence.
+_LONGEST = 600
+
 
 class MaquetteError(Exception):
     """``detail`` is one sentence for the caller that says what to do. It never holds a path or another exception's text."""
@@ -23,8 +27,10 @@ class MaquetteError(Exception):
     code: ClassVar[str]
 
     def __init__(self, detail: str) -> None:
+        detail = detail if len(detail) <= _LONGEST else f"{detail[: _LONGEST // 2]} ... {detail[-_LONGEST // 2 :]}"
         super().__init__(detail)
-        self.detail = detail
+        # Half a surrogate pair that was quoted can be put into no answer.
+        self.detail = detail.encode(errors="replace").decode()
 
 
 class ImageMissing(MaquetteError):
@@ -69,6 +75,14 @@ class DeadlineExceeded(MaquetteError):
 
 class NotReady(MaquetteError):
     code = "NOT_READY"
+
+
+class NotFound(MaquetteError):
+    code = "NOT_FOUND"
+
+
+class MethodNotAllowed(MaquetteError):
+    code = "METHOD_NOT_ALLOWED"
 
 
 class Internal(MaquetteError):

@@ -1,51 +1,32 @@
-"""The gateway that every HTTP request passes before BentoML.
-
-What BentoML leaves open or answers in shapes of its own is done here, in one ASGI middleware: it counts bytes, checks the key,
-drops work for callers who hang up, and makes every error problem+json.
-"""
+"""The ASGI middleware that every HTTP request passes: request id, key, one shape for every error, bytes given back."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.common import errors, images, telemetry
+from services.common import errors, telemetry
+from services.common.admission import Lease
+from services.common.authorisation import authorise
 from services.common.http import problem
 from services.common.runtime import Runtime, State
-from services.common.settings import Settings
 
-# What multipart wraps around the photograph, and the other fields.
-_FORM_OVERHEAD = 64 * 1024
-_NO_ROOM = "Too many photographs are being sent at once; try again after a pause."
 # Probes, scrapes and the API's own page: no key, no access log.
 _OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/docs.json", "/")
 _ASSETS = "/static_content/"
-# What BentoML and Starlette answer by themselves, by status.
-_FOREIGN = {
-    404: ("NOT_FOUND", "There is nothing at this path; /docs.json lists what there is."),
-    405: ("METHOD_NOT_ALLOWED", "This path does not take this method; /docs.json says which it takes."),
-    503: ("NOT_READY", "The service is not ready; try again in a moment."),
-    504: ("DEADLINE_EXCEEDED", "The request was not answered in time; try again."),
-}
+# The transport is given a large answer in pieces, so that what it has not sent yet is known.
+_PIECE = 256 * 1024
 
 
 class Gateway:
-    """ASGI middleware around the whole BentoML application of one service."""
+    """``methods`` maps a path to the RPC's name, the ``method`` label of metrics and logs."""
 
     def __init__(self, app: ASGIApp, runtime: Runtime[Any, Any, Any], methods: Mapping[str, str]) -> None:
-        """``methods`` maps a path to the RPC's name, the ``method`` label of metrics and logs."""
         self._app, self._runtime, self._methods = app, runtime, methods
-        settings = runtime.settings
-        self._most_bytes = settings.limits.max_bytes + _FORM_OVERHEAD
-        self._too_many = images.too_many_bytes(settings.limits)
-        # All bodies together; the largest there may be is let through alone.
-        self._room = max(settings.mebibytes_in_flight * 2**20, self._most_bytes)
-        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,108 +34,73 @@ class Gateway:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"]
+        # Starlette raises for an unknown path or method where there is an application, and answers in text where there is none.
+        scope["app"] = self
         if path in _OPEN_PATHS or path.startswith(_ASSETS):
-            quiet = telemetry.Call("page", telemetry.request_id(headers.get("x-request-id")))
-            await self._app(scope, receive, _Answer(send, quiet, self._runtime).send)
+            await _Exchange(telemetry.page(headers), self._runtime, scope, send).run(self._app, receive)
             return
         with telemetry.call(self._runtime.service, "http", self._methods.get(path, "other"), headers) as call:
-            answer = _Answer(send, call, self._runtime)
+            exchange = _Exchange(call, self._runtime, scope, send)
             try:
                 authorise(headers, self._runtime.settings)
             except errors.Unauthenticated as error:
-                await answer.fail(error, scope, receive)
+                await exchange.fail(error, receive)
             else:
-                await self._serve(scope, receive, answer)
+                await exchange.run(self._app, receive)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        """Run the application beside a reader that counts the body and notices when the caller hangs up."""
-        inbox: asyncio.Queue[Message] = asyncio.Queue(maxsize=1)
-        application = asyncio.ensure_future(self._app(scope, inbox.get, answer.send))
-        reader = asyncio.ensure_future(self._read(receive, inbox, answer))
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, call: telemetry.Call, runtime: Runtime[Any, Any, Any], scope: Scope, send: Send) -> None:
+        self._call, self._runtime, self._scope, self._transport_send = call, runtime, scope, send
+        self._started = False
+
+    async def run(self, app: ASGIApp, receive: Receive) -> None:
+        """Run the application; what it raises becomes a problem. The bytes that the request holds are given back at the end."""
         try:
-            await asyncio.wait({application, reader}, return_when=asyncio.FIRST_COMPLETED)
-            if application.done():
-                application.result()
-                return
-            application.cancel()
-            await asyncio.wait({application})
-            if answer.started:
-                return
-            if error := reader.result():
-                await answer.fail(error, scope, receive)
+            await app(self._scope, receive, self._send)
+        except errors.MaquetteError as error:
+            await self.fail(error, receive)
+        except HTTPException as error:  # the router's
+            if error.status_code == 405:
+                wrong = errors.MethodNotAllowed("This path does not take this method; /docs.json says which it takes.")
+                await self.fail(wrong, receive, **(error.headers or {}))
             else:
-                await answer.abandon(scope, receive)
+                await self.fail(errors.NotFound("There is nothing at this path; /docs.json lists what there is."), receive)
+        except asyncio.CancelledError:  # the caller has gone
+            self._call.code = "CANCELLED"
+        except Exception:
+            telemetry.failed()
+            await self.fail(errors.Internal(), receive)
         finally:
-            reader.cancel()
-            application.cancel()
-            self._hold(answer, -answer.received)
+            lease: Lease | None = self._scope.get("maquette.lease")
+            if lease:
+                lease.release()
 
-    async def _read(self, receive: Receive, inbox: asyncio.Queue[Message], answer: _Answer) -> errors.MaquetteError | None:
-        """Hand the body on; return an error when there is no room for all of it, None when the caller has gone."""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            self._hold(answer, len(message.get("body", b"")))
-            if answer.received > self._most_bytes or self._held > self._room:
-                error = self._too_many if answer.received > self._most_bytes else errors.Overloaded(_NO_ROOM)
-                # Read on for as much again without keeping it: a caller still sending would not see the answer.
-                skipped = 0
-                while message.get("more_body") and skipped < self._most_bytes:
-                    message = await receive()
-                    skipped += len(message.get("body", b""))
-                return error
-            await inbox.put(message)
+    async def fail(self, error: errors.MaquetteError, receive: Receive, **headers: str) -> None:
+        self._call.code = error.code
+        if self._started:
+            raise ConnectionError("the answer broke off")  # the server closes the connection: there is no other way to say so
+        response = problem(error, self._call.request_id)
+        response.headers.update(headers)
+        await response(self._scope, receive, self._send)
 
-    def _hold(self, answer: _Answer, size: int) -> None:
-        answer.received += size
-        self._held += size
-        telemetry.BYTES_RECEIVED.inc(size)
-
-
-class _Answer:
-    """Sends the answer with its request id, and turns errors of any other shape into problem+json."""
-
-    def __init__(self, send: Send, call: telemetry.Call, runtime: Runtime[Any, Any, Any]) -> None:
-        self._send, self.call, self._runtime = send, call, runtime
-        self.started = False
-        self.received = 0
-        self._replacement: Response | None = None
-
-    async def fail(self, error: errors.MaquetteError, scope: Scope, receive: Receive) -> None:
-        self.call.code = error.code
-        await problem(error.code, error.detail, self.call.request_id)(scope, receive, self.send)
-
-    async def abandon(self, scope: Scope, receive: Receive) -> None:
-        """For a caller who has gone. Nobody reads it, but BentoML's timeout, outside of us, waits for an answer to begin."""
-        self.call.code = "CANCELLED"
-        await Response(status_code=499)(scope, receive, self._send)
-
-    async def send(self, message: Message) -> None:
+    async def _send(self, message: Message) -> None:
+        """Adds the request id, says when the connection is about to close, and hands a large answer on in pieces."""
         if message["type"] == "http.response.start":
-            self.started = True
-            status, headers = message["status"], list(message["headers"])
-            kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-            if status >= 400 and not kind.startswith(b"application/problem+json"):
-                self.call.code, detail = _FOREIGN.get(status, ("INTERNAL", errors.Internal().detail))
-                self._replacement = problem(self.call.code, detail, self.call.request_id)
-                headers = list(self._replacement.raw_headers)
-                status = self._replacement.status_code
-            headers.append((b"x-request-id", self.call.request_id.encode()))
+            self._started = True
+            headers = [*message["headers"], (b"x-request-id", self._call.request_id.encode())]
             if self._runtime.state is State.DRAINING:
                 # Or the caller would send its next question into a connection that is about to be closed.
                 headers.append((b"connection", b"close"))
-            await self._send({**message, "status": status, "headers": headers})
-        elif self._replacement is None:
-            await self._send(message)
-        elif not message.get("more_body"):
-            await self._send({"type": "http.response.body", "body": self._replacement.body})
-
-
-def authorise(headers: Mapping[str, str], settings: Settings) -> None:
-    """Raises ``Unauthenticated`` when a key is configured and ``x-api-key`` or ``authorization: Bearer`` is not it."""
-    if settings.api_key is None:
-        return
-    sent = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(sent.encode(), settings.api_key.get_secret_value().encode()):
-        raise errors.Unauthenticated("Send the API key as x-api-key, or as authorization: Bearer.")
+            await self._transport_send({**message, "headers": headers})
+            return
+        body = memoryview(message.get("body", b""))
+        lease: Lease | None = self._scope.get("maquette.lease")
+        if lease and len(body) > lease.amount:
+            lease.resize(len(body))
+        while len(body) > _PIECE:
+            await self._transport_send({"type": "http.response.body", "body": body[:_PIECE].tobytes(), "more_body": True})
+            body = body[_PIECE:]
+        await self._transport_send({**message, "body": body.tobytes()})

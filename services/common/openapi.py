@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto,
 from pydantic import BaseModel
 
 from services.common import errors, images, settings
+from services.common.in_order import LONGEST_ID
 
 _DESCRIPTORS = settings.ROOT / "protos" / "maquette.binpb"
 _SCALARS: dict[int, dict[str, Any]] = {
@@ -82,6 +83,7 @@ def document(
 def _post(answer: dict[str, Any], parameters: type[BaseModel]) -> dict[str, Any]:
     schema = parameters.model_json_schema()
     properties = {name: _in_place(own, schema.get("$defs", {})) for name, own in schema["properties"].items()}
+    properties["id"] = {"type": "string", "maxLength": LONGEST_ID, "description": "your own id of the photograph, given back"}
     form = {"image": {"type": "string", "format": "binary", "description": "The photograph."}, **properties}
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {

@@ -1,4 +1,4 @@
-"""What one worker process holds: its model, its batcher, its budgets and whether it is ready. It knows no transport.
+"""What one process holds: its model, its batcher, its budgets and whether it is ready. It knows no transport.
 
 ``Runtime.answer`` is the whole path of a photograph: limits, decoding, model, predictor. Both transports await it.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,7 +17,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from services.common import errors, images, models, telemetry
-from services.common.batching import Batcher, Budget, Tensors
+from services.common.admission import Budget
+from services.common.batching import Batcher
+from services.common.models import Tensors
 from services.common.settings import Settings
 
 Parameters_contra = TypeVar("Parameters_contra", bound=BaseModel, contravariant=True)
@@ -56,6 +58,12 @@ _REFUSALS = {
 }
 
 
+# Bytes at the peak of decoding a pixel of an ordinary JPEG: what `MAQUETTE_MEGAPIXELS_IN_FLIGHT` counts in.
+_PIXEL_BYTES = 7
+# So many take about as long to decode and to answer as the model takes for one picture.
+_PIXELS_A_PLACE = 4_000_000
+
+
 @dataclass(slots=True)
 class Items:
     """How many photographs or points a block of :meth:`Runtime.counted` is about; one until it knows better."""
@@ -77,10 +85,20 @@ class Runtime(Generic[Parameters, Answer, P]):
         self._parameters, self._make_predictor = parameters, make_predictor
         self.state = State.STARTING
         self._threads = ThreadPoolExecutor(settings.lanes, thread_name_prefix="image")
-        self._calls = Budget(settings.max_queue, "Too many calls are waiting; try again after a pause.")
-        self._pixels = Budget(
-            settings.megapixels_in_flight * 1_000_000, "Too many pixels are being decoded; try again after a pause."
+        self._calls = Budget(
+            settings.max_queue, "Too many calls are waiting; try again after a pause.", gauge=telemetry.AT_WORK
         )
+        self.bytes = Budget(
+            settings.mebibytes_in_flight * 2**20,
+            "Too many photographs are being sent at once; try again after a pause.",
+            gauge=telemetry.BYTES_RECEIVED,
+        )
+        self._most_pixels = settings.megapixels_in_flight * 1_000_000
+        self._pixels = Budget(
+            self._most_pixels, "Too many pixels are being decoded; try again after a pause.", gauge=telemetry.PIXELS_IN_FLIGHT
+        )
+        # As many as one run of the model on every lane answers, large ones fewer: whoever is let in is answered in time.
+        self._work = Budget(settings.lanes * settings.max_batch, "Too many photographs are at work; try again after a pause.")
         self._bundle: models.Bundle | None = None
         self._predictor: P | None = None
         self._batcher: Batcher | None = None
@@ -161,56 +179,48 @@ class Runtime(Generic[Parameters, Answer, P]):
                 "The photograph was not answered in time; try again, or send a smaller one."
             ) from None
 
-    @asynccontextmanager
-    async def slot(self, *, wait: bool = False, let_in: bool = False) -> AsyncIterator[None]:
-        """A place among the calls at work, for at most the configured time.
-
-        ``wait`` is for streams, which hold their callers back instead of refusing them; ``let_in`` for calls that began
-        before a drain did. Raises ``NotReady``, ``Overloaded``, ``DeadlineExceeded``.
-        """
-        if not let_in:
-            self.require_ready()
-        async with self._calls.hold(1, wait=wait), self.in_time():
-            telemetry.AT_WORK.inc()
-            try:
-                yield
-            finally:
-                telemetry.AT_WORK.dec()
-
-    @asynccontextmanager
-    async def received(self, read: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
-        """What ``read`` gives, and then a :meth:`slot`: who sends slowly keeps nobody out. One time limit for both.
-
-        A call that would be refused is refused before its body is sent. Raises what both of them do.
-        """
+    def require_room(self) -> None:
+        """Raises ``NotReady`` or ``Overloaded`` where a call would be refused, so that its body need not be sent first."""
         self.require_ready()
         self._calls.require(1)
-        async with self.in_time():
-            with telemetry.RECEIVING.track_inprogress():
-                body = await read()
-            async with self.slot(let_in=True):
-                yield body
 
-    async def answer(self, data: bytes, parameters: Parameters, *, wait: bool = False) -> Answer:
-        """One encoded photograph -> its answer, within a :meth:`slot`. Raises any of the domain errors."""
+    @asynccontextmanager
+    async def place(self, *, bulk: bool = False) -> AsyncIterator[None]:
+        """A place among the calls. ``bulk``: an item of a stream or a batch, which waits for one. Raises ``Overloaded``."""
+        with await self._calls.take(1, bulk=bulk, wait=None if bulk else 0):
+            yield
+
+    async def answer(self, data: bytes, parameters: Parameters, *, bulk: bool = False) -> Answer:
+        """One encoded photograph -> its answer, within a :meth:`place`. Raises any of the domain errors.
+
+        It waits for room among the pixels, for a time of its own; the clock of an answer starts when it is let in. ``bulk``:
+        an item of a stream or a batch, which waits without a limit, for its caller is held back meanwhile.
+        """
         with self.counted():
-            predictor, bundle = self.predictor, self.bundle
+            predictor, size = self.predictor, self.bundle.manifest.input
             predictor.check(parameters)
-            shrink_to = (
-                None
-                if predictor.needs_full_size(parameters)
-                else 2 * max(bundle.manifest.input.height, bundle.manifest.input.width)
-            )
-            pixels = images.decoded_pixels(data, self.settings.limits, shrink_to)
-            async with self._pixels.hold(pixels, wait=wait):
-                telemetry.PIXELS_IN_FLIGHT.inc(pixels)
-                try:
-                    photograph, prepared = await self.in_thread(self._decode, data, shrink_to, parameters)
+            shrink_to = None if predictor.needs_full_size(parameters) else 2 * max(size.height, size.width)
+            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=shrink_to)
+            answered = encoded.width * encoded.height * self.bytes_per_pixel(parameters)
+            pixels = max(encoded.cost, answered) // _PIXEL_BYTES
+            if pixels > self._most_pixels:
+                raise errors.ImageTooManyPixels(
+                    f"The image takes {pixels * _PIXEL_BYTES / 2**20:.0f} MiB to answer, more than this service has for all; "
+                    "send a smaller one, or a JPEG."
+                )
+            wait = None if bulk else self.settings.wait_seconds
+            places = 1 + pixels // _PIXELS_A_PLACE
+            with await self._pixels.take(pixels, bulk=bulk, wait=wait), await self._work.take(places, bulk=bulk, wait=wait):
+                async with self.in_time():
+                    photograph, prepared = await self.in_thread(self._decode, encoded, parameters)
+                    del encoded
                     outputs = await self.ask(photograph, prepared, parameters)
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
-                finally:
-                    telemetry.PIXELS_IN_FLIGHT.dec(pixels)
             return result
+
+    def bytes_per_pixel(self, parameters: Parameters) -> int:
+        """Bytes that making the answer takes for each pixel of the photograph's own size, where the service knows of any."""
+        return 0
 
     @contextmanager
     def counted(self) -> Iterator[Items]:
@@ -229,8 +239,20 @@ class Runtime(Generic[Parameters, Answer, P]):
             telemetry.ITEMS.labels(self.service, code).inc(items.count)
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, functools.partial(function, *arguments, **named))
+        """Run it on a thread. Who is cancelled meanwhile waits for the thread to end: until then it holds what it was given."""
+        job = self._threads.submit(functools.partial(function, *arguments, **named))
+        ended = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            while not job.cancel() and not job.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([ended])
+            ended.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody asks for it any more
+            raise
+        finally:
+            # The exception that a job ended in knows this frame, and with it the photograph: without them it is no cycle.
+            del job, ended, arguments, named
 
     async def ask(self, photograph: images.Decoded, prepared: images.RGB, parameters: Parameters) -> Tensors:
         """The graph's outputs for a prepared photograph; a service may ask more than once."""
@@ -241,8 +263,8 @@ class Runtime(Generic[Parameters, Answer, P]):
         """A photograph -> itself and what the model sees of it. Runs on a thread; a service may do more than resize."""
         return photograph, self.bundle.prepare(photograph.pixels)
 
-    def _decode(self, data: bytes, shrink_to: int | None, parameters: Parameters) -> tuple[images.Decoded, images.RGB]:
-        return self.prepare(images.decode(data, self.settings.limits, images.Frame.DISPLAY, shrink_to=shrink_to), parameters)
+    def _decode(self, encoded: images.Encoded, parameters: Parameters) -> tuple[images.Decoded, images.RGB]:
+        return self.prepare(encoded.decode(images.Frame.DISPLAY), parameters)
 
     def _load(self) -> tuple[models.Bundle, P]:
         settings = self.settings

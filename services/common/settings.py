@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.common.images import Limits
 
 PREFIX = "MAQUETTE_"
+_SHORTEST_KEY = 16
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,23 +48,41 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address both transports listen on (an IPv4 or IPv6 address)")
     http_port: int | None = Field(None, ge=1, le=65535, description="HTTP port; unset: the service's own")
     grpc_port: int | None = Field(None, ge=1, le=65535, description="gRPC port; unset: the service's own")
-    workers: int = Field(1, ge=1, le=64, description="worker processes, each with its own copy of the model")
     threads: int = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)),
         ge=1,
         le=256,
-        description="threads for decoding and for the model, shared out among the workers; give it the CPU limit",
+        description="threads for decoding and as many for the model; give it the CPU limit",
     )
     max_batch: int = Field(8, ge=1, le=256, description="photographs in one run of the model")
-    max_queue: int = Field(64, ge=1, le=10_000, description="calls at work or waiting in a worker; further ones are OVERLOADED")
+    max_queue: int = Field(64, ge=1, le=10_000, description="calls at work or waiting; further ones are OVERLOADED")
     max_mebibytes: int = Field(64, ge=1, le=1024, description="size of one encoded photograph, MiB")
     max_megapixels: int = Field(120, ge=1, le=1000, description="width x height of one photograph, by its header")
-    mebibytes_in_flight: int = Field(256, ge=1, description="bytes of HTTP bodies a worker holds at once, MiB")
-    megapixels_in_flight: int = Field(240, ge=1, description="decoded pixels a worker holds at once, in megapixels")
-    stream_window: int = Field(8, ge=1, le=256, description="items of one gRPC stream at work at once")
-    timeout_seconds: float = Field(30.0, gt=0, description="longest a photograph may take; a nearer gRPC deadline wins")
+    mebibytes_in_flight: int = Field(256, ge=1, description="bytes of messages and answers held at once, both transports, MiB")
+    megapixels_in_flight: int = Field(
+        240, ge=1, description="decoded pixels held at once, in megapixels; deep pixels and cut-outs count for more"
+    )
+    max_connections: int = Field(512, ge=1, le=65_536, description="HTTP connections at once; further ones are OVERLOADED")
+    max_streams: int = Field(
+        16, ge=1, le=1024, description="gRPC streams at once; a further one takes the place of an idle one"
+    )
+    stream_window: int = Field(8, ge=1, le=256, description="items of one gRPC stream or HTTP batch at work at once")
+    wait_seconds: float = Field(10.0, gt=0, description="longest a call waits for room before it is OVERLOADED")
+    idle_seconds: float = Field(10.0, gt=0, description="longest a caller may send nothing, or read nothing, of a message")
+    timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="longest a body may take to arrive, and then an answer once it is let in; a nearer deadline wins",
+    )
+    connection_age_seconds: float = Field(
+        300.0,
+        ge=1,
+        description="age at which a gRPC connection is asked to end; its streams may take as long again",
+    )
     drain_seconds: float = Field(10.0, ge=0, description="time for calls in flight to finish after SIGTERM")
-    api_key: SecretStr | None = Field(None, description="when set, callers must send it (x-api-key or Authorization: Bearer)")
+    api_key: SecretStr | None = Field(
+        None, description="when set, callers must send it (x-api-key or Authorization: Bearer); at least 16 characters"
+    )
     tls_certificate: Path | None = Field(None, description="PEM certificate chain for both transports")
     tls_key: Path | None = Field(None, description="PEM private key for both transports")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe line logged")
@@ -74,6 +93,13 @@ class Settings(BaseSettings):
     def _address(cls, host: str) -> str:
         return str(ipaddress.ip_address(host))
 
+    @field_validator("api_key")
+    @classmethod
+    def _guessable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
+            raise ValueError(f"should have at least {_SHORTEST_KEY} characters; leave the variable out to serve without a key")
+        return key
+
     @field_validator("tls_certificate", "tls_key")
     @classmethod
     def _readable(cls, path: Path | None) -> Path | None:
@@ -83,6 +109,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
+        if self.api_key is None and f"{PREFIX}API_KEY" in os.environ:
+            # `export MAQUETTE_API_KEY=$(a command that failed)` must not open the service.
+            raise ValueError(f"{PREFIX}API_KEY: is empty; set a key, or leave the variable out to serve without one")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError(f"set both {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, or neither")
         return self
@@ -93,15 +122,15 @@ class Settings(BaseSettings):
 
     @property
     def lanes(self) -> int:
-        """Model runs at once in one worker, each on one thread: the way two cores answer the most photographs."""
-        return max(1, self.threads // self.workers)
+        """Model runs at once, each on one thread: the setting that gave the highest throughput on two cores."""
+        return self.threads
 
     def ports(self, service: str) -> Ports:
         own = SERVICES[service]
         return Ports(self.http_port or own.http, self.grpc_port or own.grpc)
 
     @staticmethod
-    def strangers() -> list[str]:
+    def unknown_variables() -> list[str]:
         """Variables that look like settings and are none: a misspelt limit does not hold, and nobody would know."""
         known = {PREFIX + name.upper() for name in Settings.model_fields}
         return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

@@ -17,13 +17,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-if os.environ.get("MAQUETTE_WORKERS", "1") == "1":
-    # BentoML always asks for files shared between processes. One worker needs none, and then also reports memory and CPU.
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+# `bentoml serve` asks for files shared between processes. One process needs none, and then also reports memory and CPU.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 import prometheus_client as prometheus
 from opentelemetry import propagate, trace
-from prometheus_client import multiprocess
 from pythonjsonlogger.json import JsonFormatter
 
 from services.common.settings import Settings
@@ -38,16 +36,14 @@ SECONDS = prometheus.Histogram(
 )
 ITEMS = prometheus.Counter("maquette_items", "Photographs answered, in single calls and in streams", ["service", "code"])
 QUEUE_SECONDS = prometheus.Histogram("maquette_queue_seconds", "Time from decoded to taken by the model", buckets=_SECONDS)
-QUEUE_LENGTH = prometheus.Gauge("maquette_queue_length", "Photographs waiting for the model", multiprocess_mode="livesum")
+QUEUE_LENGTH = prometheus.Gauge("maquette_queue_length", "Photographs waiting for the model")
 BATCH_SIZE = prometheus.Histogram("maquette_batch_size", "Photographs in one run of the model", buckets=(1, 2, 4, 8, 16, 32))
-AT_WORK = prometheus.Gauge(
-    "maquette_at_work", "Calls and stream items let in, at most MAQUETTE_MAX_QUEUE", multiprocess_mode="livesum"
-)
-RECEIVING = prometheus.Gauge("maquette_receiving", "HTTP calls whose body is still on its way", multiprocess_mode="livesum")
-BYTES_RECEIVED = prometheus.Gauge("maquette_bytes_received", "Bytes of bodies held by HTTP calls", multiprocess_mode="livesum")
-PIXELS_IN_FLIGHT = prometheus.Gauge("maquette_pixels_in_flight", "Decoded pixels held at once", multiprocess_mode="livesum")
-READY = prometheus.Gauge("maquette_ready", "1 while the service answers", multiprocess_mode="livemin")
-MODEL = prometheus.Gauge("maquette_model", "1 for the version served", ["service", "version"], multiprocess_mode="livemax")
+AT_WORK = prometheus.Gauge("maquette_at_work", "Calls and stream items at work or waiting, at most MAQUETTE_MAX_QUEUE")
+RECEIVING = prometheus.Gauge("maquette_receiving", "Calls whose photograph is still on its way")
+BYTES_RECEIVED = prometheus.Gauge("maquette_bytes_received", "Bytes of messages and answers held at once, both transports")
+PIXELS_IN_FLIGHT = prometheus.Gauge("maquette_pixels_in_flight", "Decoded pixels let in, as they count against the limit")
+READY = prometheus.Gauge("maquette_ready", "1 while the service answers")
+MODEL = prometheus.Gauge("maquette_model", "1 for the version served", ["service", "version"])
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
@@ -72,6 +68,13 @@ def current() -> Call:
 def request_id(sent: str | None) -> str:
     """The caller's id where it is one (1 to 128 of letters, digits and ``._:-``), else a new one."""
     return sent if sent and _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
+def page(headers: Mapping[str, str]) -> Call:
+    """A question that is neither counted nor logged: a probe, a scrape, the API's page."""
+    this = Call("page", request_id(headers.get("x-request-id")))
+    _CURRENT.set(this)
+    return this
 
 
 @contextmanager
@@ -106,13 +109,14 @@ def call(service: str, transport: str, method: str, headers: Mapping[str, str]) 
             )
 
 
+def failed() -> None:
+    """Log the exception being handled, a bug, under the call's request id."""
+    LOG.error("failed", extra={"request_id": current().request_id}, exc_info=True)
+
+
 def exposition() -> tuple[bytes, str]:
-    """The metrics of all workers of this service, and their media type."""
-    registry: prometheus.CollectorRegistry = prometheus.REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = prometheus.CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return prometheus.generate_latest(registry), prometheus.CONTENT_TYPE_LATEST
+    """The metrics of this process, and their media type."""
+    return prometheus.generate_latest(), prometheus.CONTENT_TYPE_LATEST
 
 
 def configure_logging(settings: Settings) -> None:

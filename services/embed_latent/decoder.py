@@ -11,8 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from services.common import errors, models
-from services.common.batching import Tensors
-from services.common.models import Bundle, BundleError
+from services.common.models import Bundle, BundleError, Tensors
 
 MOST_POINTS = 64
 # Deviations from the centre of the prior. No work lies there, so a decoder is never trained on it: its pictures mean nothing.

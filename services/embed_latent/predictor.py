@@ -11,8 +11,7 @@ from PIL import Image, ImageFilter
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.common import errors, images
-from services.common.batching import Tensors
-from services.common.models import Bundle, BundleError, details
+from services.common.models import Bundle, BundleError, Tensors, details
 from services.embed_latent import decoder
 
 REFERENCE = "reference.npz"

@@ -37,7 +37,7 @@ class EmbedRuntime(Runtime[Parameters, Embedding, Predictor]):
         return self.predictor.prepare(photograph, parameters)
 
     async def decode(self, values: dict[str, object]) -> Drawing:
-        """:class:`Points` as either transport has them -> pictures, within a :meth:`slot`. Raises any of the domain errors."""
+        """:class:`Points` as either transport has them -> pictures, within a :meth:`place`. Raises any of the domain errors."""
         with self.counted() as items:
             decoder = self.predictor.decoder
             assert self._drawer is not None

@@ -24,19 +24,17 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
         self._runtime = runtime
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
-        async with self._runtime.slot():
+        async with self._runtime.place():
             return await self._answer(request)
 
-    def EmbedStream(
-        self, requests: AsyncIterator[pb.EmbedStreamRequest], context: Any
-    ) -> AsyncIterator[pb.EmbedStreamResponse]:
+    def EmbedStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.EmbedStreamResponse]:
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.EmbedStreamResponse)
 
     async def Decode(self, request: pb.DecodeRequest, context: Any) -> pb.DecodeResponse:
         # No more than it takes to see that there are too many: a message holds twenty million.
         most = decoder.MOST_POINTS * len(self._runtime.predictor.prior.mean) + 1
         values = {"latent": request.latent[:most], **grpc_server.chosen(request, "embedding_space")}
-        async with self._runtime.slot():
+        async with self._runtime.place():
             return drawing(self._runtime, await self._runtime.decode(values))
 
     async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.GetSpaceResponse:
@@ -46,11 +44,11 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
         return model(self._runtime)
 
     async def _stream_item(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
-        return await self._answer(request, wait=True)
+        return await self._answer(request, bulk=True)
 
-    async def _answer(self, request: pb.EmbedRequest, *, wait: bool = False) -> pb.EmbedResponse:
+    async def _answer(self, request: pb.EmbedRequest, *, bulk: bool = False) -> pb.EmbedResponse:
         parameters = self._runtime.parse(grpc_server.chosen(request, "features", "mask"))
-        return message(self._runtime, await self._runtime.answer(request.image, parameters, wait=wait))
+        return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
 
 
 def message(runtime: EmbedRuntime, answer: Embedding) -> pb.EmbedResponse:

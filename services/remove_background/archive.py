@@ -14,18 +14,18 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from google.protobuf.message import Message
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.mask_names import Tool, collisions, mask_name
-from services.common import errors, http, uploads
+from services.common import bodies, errors, http
 from services.remove_background.predictor import Output, Parameters
 from services.remove_background.servicer import RemovalRuntime, message
 
 PATH = "/v1/masks"
 REPORT = "masks.jsonl"
+Name = PurePath | errors.MaquetteError
 _TOOLS = ", ".join(Tool)
 OPERATION: dict[str, Any] = {
     "parameters": [
@@ -33,7 +33,7 @@ OPERATION: dict[str, Any] = {
         {"name": "frame", "in": "query", "schema": {"type": "string", "enum": ["sensor", "display"]}},
         {"name": "threshold", "in": "query", "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
     ],
-    "requestBody": uploads.BODY,
+    "requestBody": bodies.BATCH,
     "responses": {
         "200": {
             "description": f"A mask for each photograph, and {REPORT}: one line for each with its report or its error.",
@@ -50,13 +50,11 @@ async def respond(runtime: RemovalRuntime, request: Request) -> Response:
     if "output" in values:
         raise errors.ParameterInvalid("There is no parameter `output`: the archive holds masks.")
     parameters = runtime.parse(values | {"output": Output.MASK.value})
-
-    def begin(files: list[UploadFile]) -> tuple[AsyncIterator[bytes], str, dict[str, str]]:
-        names = _names([file.filename or "" for file in files], tool)
-        content = _zip(runtime, list(zip(files, names, strict=True)), parameters)
-        return content, "application/zip", {"Content-Disposition": 'attachment; filename="masks.zip"'}
-
-    return await uploads.respond(runtime, request, begin)
+    files = await bodies.read_batch(request, runtime)
+    names = _names([file.name for file in files], tool)
+    headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
+    content = _zip(runtime, request, files, names, parameters)
+    return StreamingResponse(content, media_type="application/zip", headers=headers)
 
 
 def _tool(name: str | None) -> Tool | None:
@@ -66,19 +64,28 @@ def _tool(name: str | None) -> Tool | None:
         raise errors.ParameterInvalid(f"Parameter `for` takes one of {_TOOLS}.") from None
 
 
-def _names(photographs: list[str], tool: Tool | None) -> list[PurePath | errors.MaquetteError]:
+def _names(photographs: list[str], tool: Tool | None) -> list[Name]:
     """The name of each mask in the archive, or why that photograph has none."""
-    found: list[PurePath | errors.MaquetteError] = [_name(photograph, tool) for photograph in photographs]
-    for group in collisions([name if isinstance(name, PurePath) else None for name in found]):
-        shared = " and ".join(photographs[index] for index in group)
+    found = [_name(photograph, tool) for photograph in photographs]
+    # The report is in the archive too.
+    for group in collisions([name if isinstance(name, PurePath) else None for name in found] + [PurePath(REPORT)]):
+        if len(photographs) in group:
+            group.remove(len(photographs))
+            refused = errors.ParameterInvalid(f"{REPORT} is the archive's report; rename the photograph.")
+            found = [refused if index in group else name for index, name in enumerate(found)]
+            continue
+        first, second, *others = (photographs[index] for index in group)
+        shared = f"`{first}` and `{second}`" + (f" and {len(others)} more" if others else "")
+        refused = errors.ParameterInvalid(f"{shared} would have masks at the same place, {found[group[0]]}; rename one.")
         for index in group:
-            found[index] = errors.ParameterInvalid(f"{shared} would have the same mask {found[index]}; rename one.")
+            found[index] = refused
     return found
 
 
-def _name(photograph: str, tool: Tool | None) -> PurePath | errors.MaquetteError:
+def _name(photograph: str, tool: Tool | None) -> Name:
     path = PurePosixPath(photograph.replace("\\", "/"))
-    if not path.name or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    harmful = not photograph.isprintable() or path.is_absolute() or ".." in path.parts
+    if not path.name or harmful or ":" in path.parts[0]:
         return errors.ParameterInvalid(f"`{photograph}` is no relative file name.")
     try:
         return mask_name(path, tool)
@@ -104,29 +111,27 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-Name = PurePath | errors.MaquetteError
-
-
-async def _zip(runtime: RemovalRuntime, files: list[tuple[UploadFile, Name]], parameters: Parameters) -> AsyncIterator[bytes]:
-    async def answer(item: tuple[UploadFile, Name]) -> pb.RemoveBackgroundResponse:
-        file, name = item
-        if isinstance(name, errors.MaquetteError):
-            raise name
-        async with runtime.slot(wait=True):
-            return message(runtime, await runtime.answer(await file.read(), parameters, wait=True))
+async def _zip(
+    runtime: RemovalRuntime, request: Request, files: list[bodies.File], names: list[Name], parameters: Parameters
+) -> AsyncIterator[bytes]:
+    async def answer(index: int) -> pb.RemoveBackgroundResponse:
+        if isinstance(refused := names[index], errors.MaquetteError):
+            raise refused
+        return message(runtime, await runtime.answer(files[index].data, parameters, bulk=True))
 
     records = []
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:  # stored: PNGs are compressed
-        async with aclosing(uploads.in_order(files, answer, runtime.settings.stream_window)) as answers:
-            async for (file, name), outcome in answers:
-                record: dict[str, Any] = {"file": file.filename or ""}
+        async with aclosing(http.batch(runtime, request, files, answer)) as answers:
+            async for index, outcome in answers:
+                record: dict[str, Any] = {"file": files[index].name}
                 if isinstance(outcome, errors.MaquetteError):
                     records.append(record | {"error": {"code": outcome.code, "detail": outcome.detail}})
                     continue
-                archive.writestr(str(name), outcome.mask)
+                name = str(names[index])
+                archive.writestr(name, outcome.mask)
                 outcome.ClearField("mask")
-                records.append(record | {"mask": str(name), **_rest(outcome)})
+                records.append(record | {"mask": name, **_rest(outcome)})
                 yield sink.take()
         archive.writestr(REPORT, "".join(json.dumps(record) + "\n" for record in records))
     yield sink.take()

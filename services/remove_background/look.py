@@ -16,7 +16,7 @@ from services.remove_background.refine import REACH, Grey, Part, Probability
 
 # Chosen on renders of held-out scans: docs/decisions/0009-second-look.md has the table.
 MARGIN = 0.2  # around the object, in its own heights and widths; never less than the band that edges are sought in
-WORTH = 4 / 3  # times as many pixels each way must the second look show, of those the photograph has
+LEAST_GAIN = 4 / 3  # times as many pixels each way must the second look show, of those the photograph has
 TRUST = 2 / 3  # weight of the second look in the mean of both
 
 
@@ -36,8 +36,8 @@ def part(probability: Probability, threshold: float, pixels: images.RGB) -> Part
         )
     rows, columns = sides
     area = math.prod(side.stop - side.start for side in sides)
-    nearer = math.sqrt(math.prod(pixels.shape[:2]) / max(area, probability.size))
-    return (rows, columns) if nearer >= WORTH else None
+    gain = math.sqrt(math.prod(pixels.shape[:2]) / max(area, probability.size))
+    return (rows, columns) if gain >= LEAST_GAIN else None
 
 
 def joined(first: Probability, second: Probability, where: Part, size: tuple[int, ...]) -> Probability:

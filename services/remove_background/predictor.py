@@ -14,8 +14,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.common import images
-from services.common.batching import Tensors
-from services.common.models import Bundle, BundleError, details
+from services.common.models import Bundle, BundleError, Tensors, details
 from services.remove_background import look, refine
 
 Mask = npt.NDArray[np.uint8]
@@ -97,7 +96,7 @@ class Predictor:
     def needs_full_size(self, parameters: Parameters) -> bool:
         return parameters.output is not Output.MASK
 
-    def nearer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> images.RGB | None:
+    def second_view(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> images.RGB | None:
         """What the model should be asked about as well, prepared for it; its ``probability`` goes into ``outputs`` as
         ``SECOND``. None where one look is enough."""
         where = look.part(self._sure(outputs["probability"], parameters), self._threshold(parameters), photograph.pixels)
@@ -105,7 +104,7 @@ class Predictor:
 
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> Removal:
         """``outputs``: ``probability`` float32 [height, width] of the model's size, upright, and ``SECOND`` likewise where
-        :meth:`nearer` asked for it."""
+        :meth:`second_view` asked for it."""
         threshold, pixels = self._threshold(parameters), photograph.pixels
         probability, where = self._sure(outputs["probability"], parameters), None
         if SECOND in outputs and (where := look.part(probability, threshold, pixels)):

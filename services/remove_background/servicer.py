@@ -8,8 +8,8 @@ from typing import Any
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1 import remove_background_pb2_grpc
 from services.common import grpc_server, model_info, telemetry
-from services.common.batching import Tensors
 from services.common.images import RGB, Decoded, Frame
+from services.common.models import Tensors
 from services.common.runtime import Runtime
 from services.remove_background.predictor import SECOND, Output, Parameters, Predictor, Removal, Report
 
@@ -27,12 +27,16 @@ _FRAMES = {pb.FRAME_UNSPECIFIED: Frame.SENSOR, pb.FRAME_SENSOR: Frame.SENSOR, pb
 class RemovalRuntime(Runtime[Parameters, Removal, Predictor]):
     """Looks twice where an object fills a small part of a large photograph."""
 
+    def bytes_per_pixel(self, parameters: Parameters) -> int:
+        # A mask is stretched, turned and coded; beside a cut-out there are the pixels, with the mask and without. Measured.
+        return 4 if parameters.output is Output.MASK else 11
+
     async def ask(self, photograph: Decoded, prepared: RGB, parameters: Parameters) -> Tensors:
         first = await super().ask(photograph, prepared, parameters)
-        nearer = await self.in_thread(self.predictor.nearer, photograph, first, parameters)
-        if nearer is None:
+        view = await self.in_thread(self.predictor.second_view, photograph, first, parameters)
+        if view is None:
             return first
-        second = await super().ask(photograph, nearer, parameters)
+        second = await super().ask(photograph, view, parameters)
         return first | {SECOND: second["probability"]}
 
 
@@ -43,11 +47,11 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
         self._runtime = runtime
 
     async def RemoveBackground(self, request: pb.RemoveBackgroundRequest, context: Any) -> pb.RemoveBackgroundResponse:
-        async with self._runtime.slot():
+        async with self._runtime.place():
             return await self._answer(request)
 
     def RemoveBackgroundStream(
-        self, requests: AsyncIterator[pb.RemoveBackgroundStreamRequest], context: Any
+        self, requests: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[pb.RemoveBackgroundStreamResponse]:
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.RemoveBackgroundStreamResponse)
 
@@ -55,16 +59,16 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
         return model(self._runtime)
 
     async def _stream_item(self, request: pb.RemoveBackgroundRequest) -> pb.RemoveBackgroundResponse:
-        return await self._answer(request, wait=True)
+        return await self._answer(request, bulk=True)
 
-    async def _answer(self, request: pb.RemoveBackgroundRequest, *, wait: bool = False) -> pb.RemoveBackgroundResponse:
+    async def _answer(self, request: pb.RemoveBackgroundRequest, *, bulk: bool = False) -> pb.RemoveBackgroundResponse:
         values = {
             # A number this version does not know is left for the parameters to refuse.
             "output": _OUTPUTS.get(request.output, request.output),
             "frame": _FRAMES.get(request.frame, request.frame),
             **grpc_server.chosen(request, "threshold"),
         }
-        return message(self._runtime, await self._runtime.answer(request.image, self._runtime.parse(values), wait=wait))
+        return message(self._runtime, await self._runtime.answer(request.image, self._runtime.parse(values), bulk=bulk))
 
 
 def message(runtime: RemovalRuntime, answer: Removal) -> pb.RemoveBackgroundResponse:

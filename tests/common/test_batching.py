@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
 
 from services.common import errors
-from services.common.batching import Batcher, Budget, Tensors
+from services.common.batching import Batcher, Tensors
 
 
 class Model:
@@ -185,90 +184,3 @@ async def test_stop_refuses_what_is_queued(model: Model) -> None:
         results = await asyncio.gather(first, second, return_exceptions=True)
     assert all(isinstance(result, errors.NotReady) for result in results)
     assert model.batches == [[0]]
-
-
-class TestBudget:
-    async def test_refuses_what_does_not_fit(self) -> None:
-        budget = Budget(10, "full")
-        async with budget.hold(6, wait=False):
-            assert budget.used == 6
-            with pytest.raises(errors.Overloaded, match="full"):
-                async with budget.hold(5, wait=False):
-                    pytest.fail("5 do not fit beside 6 of 10")
-            async with budget.hold(4, wait=False):
-                assert budget.used == 10
-        assert budget.used == 0
-
-    async def test_gives_back_after_an_exception(self) -> None:
-        budget = Budget(1, "full")
-        with pytest.raises(ValueError, match="inside"):
-            async with budget.hold(1, wait=False):
-                raise ValueError("inside")
-        assert budget.used == 0
-
-    async def test_one_oversize_demand_goes_alone(self) -> None:
-        budget = Budget(10, "full")
-        async with budget.hold(1000, wait=False):
-            with pytest.raises(errors.Overloaded):
-                async with budget.hold(1, wait=False):
-                    pytest.fail("the oversize one is to be alone")
-        async with budget.hold(1, wait=False):
-            with pytest.raises(errors.Overloaded):
-                async with budget.hold(1000, wait=False):
-                    pytest.fail("the oversize one is to be alone")
-
-    async def test_hands_out_in_the_order_of_asking(self) -> None:
-        """A small demand behind a large one waits too, or a stream of small ones would starve the large."""
-        budget, order = Budget(10, "full"), []
-
-        async def ask(name: str, amount: int) -> None:
-            async with budget.hold(amount, wait=True):
-                order.append(name)
-
-        async with budget.hold(6, wait=True):
-            asking = [asyncio.create_task(ask(name, amount)) for name, amount in (("large", 8), ("small", 1), ("tiny", 1))]
-            await asyncio.sleep(0)
-            assert order == []
-            with pytest.raises(errors.Overloaded):
-                async with budget.hold(1, wait=False):
-                    pytest.fail("others asked first")
-        await asyncio.gather(*asking)
-        assert order == ["large", "small", "tiny"]
-        assert budget.used == 0
-
-    async def test_one_who_leaves_while_waiting_lets_the_next_in(self) -> None:
-        budget, entered = Budget(10, "full"), asyncio.Event()
-
-        async def ask(amount: int) -> None:
-            async with budget.hold(amount, wait=True):
-                entered.set()
-
-        async with budget.hold(6, wait=True):
-            large = asyncio.create_task(ask(8))
-            await asyncio.sleep(0)
-            small = asyncio.create_task(ask(2))
-            await asyncio.sleep(0)
-            large.cancel()
-            await asyncio.gather(large, return_exceptions=True)
-            async with asyncio.timeout(30):
-                await entered.wait()
-        await small
-        assert budget.used == 0
-
-    async def test_one_who_leaves_as_the_turn_comes_gives_it_back(self) -> None:
-        budget = Budget(1, "full")
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(budget.hold(1, wait=True))
-            waiting = asyncio.create_task(stack_hold(budget))
-            await asyncio.sleep(0)
-            await stack.aclose()
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-        assert budget.used == 0
-        async with budget.hold(1, wait=False):
-            assert budget.used == 1
-
-
-async def stack_hold(budget: Budget) -> None:
-    async with budget.hold(1, wait=True):
-        await asyncio.Event().wait()

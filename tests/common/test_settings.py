@@ -24,7 +24,6 @@ WRONG = {
     "HOST": "museum.example",
     "HTTP_PORT": "http",
     "GRPC_PORT": "70000",
-    "WORKERS": "0",
     "THREADS": "two",
     "MAX_BATCH": "0",
     "MAX_QUEUE": "-1",
@@ -32,16 +31,22 @@ WRONG = {
     "MAX_MEGAPIXELS": "1e9",
     "MEBIBYTES_IN_FLIGHT": "0",
     "MEGAPIXELS_IN_FLIGHT": "0",
+    "MAX_CONNECTIONS": "0",
+    "MAX_STREAMS": "0",
     "STREAM_WINDOW": "0",
+    "WAIT_SECONDS": "0",
+    "IDLE_SECONDS": "0",
     "TIMEOUT_SECONDS": "0",
+    "CONNECTION_AGE_SECONDS": "0",
     "DRAIN_SECONDS": "-1",
+    "API_KEY": "fifteen letters",
     "TLS_CERTIFICATE": "/nowhere/certificate.pem",
     "TLS_KEY": "/nowhere/key.pem",
     "LOG_LEVEL": "LOUD",
     "LOG_FORMAT": "xml",
 }
-# A folder or version that is not there may yet be mounted; NOT_READY and the log tell. A key may be any text.
-ANY_VALUE = {"MODELS", "MODEL_VERSION", "MASK_MODEL", "API_KEY"}
+# A folder or version that is not there may yet be mounted; NOT_READY and the log tell.
+ANY_VALUE = {"MODELS", "MODEL_VERSION", "MASK_MODEL"}
 
 
 def test_every_variable_is_tried() -> None:
@@ -56,9 +61,9 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAQUETTE_WORKERS", "none")
+    monkeypatch.setenv("MAQUETTE_THREADS", "none")
     monkeypatch.setenv("MAQUETTE_LOG_LEVEL", "LOUD")
-    with pytest.raises(SettingsError, match=r"MAQUETTE_WORKERS: .*; MAQUETTE_LOG_LEVEL: "):
+    with pytest.raises(SettingsError, match=r"MAQUETTE_THREADS: .*; MAQUETTE_LOG_LEVEL: "):
         settings.load()
 
 
@@ -66,7 +71,7 @@ def test_a_name_that_is_no_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     """A misspelt limit would otherwise silently not hold. No error: Kubernetes makes variables out of services' names."""
     monkeypatch.setenv("MAQUETTE_MAX_MEGABYTES", "8")
     monkeypatch.setenv("MAQUETTE_MAX_MEBIBYTES", "8")
-    assert settings.load().strangers() == ["MAQUETTE_MAX_MEGABYTES"]
+    assert settings.load().unknown_variables() == ["MAQUETTE_MAX_MEGABYTES"]
 
 
 def test_a_certificate_wants_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,9 +82,10 @@ def test_a_certificate_wants_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_defaults_and_empty_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAQUETTE_API_KEY", "")
+    monkeypatch.setenv("MAQUETTE_MAX_QUEUE", "")
     loaded = settings.load()
     assert loaded.api_key is None
+    assert loaded.max_queue == 64
     assert loaded.limits.max_bytes == 64 * 2**20
     assert loaded.limits.max_pixels == 120_000_000
     assert loaded.ports("embed_latent") == (3003, 50053)
@@ -92,16 +98,23 @@ def test_addresses_of_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_key_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAQUETTE_API_KEY", "s3cret")
+    monkeypatch.setenv("MAQUETTE_API_KEY", "s3cret, and long enough")
     assert "s3cret" not in repr(settings.load())
 
 
+def test_an_empty_key_does_not_open_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `export MAQUETTE_API_KEY=$(a command that failed)` leaves it."""
+    monkeypatch.setenv("MAQUETTE_API_KEY", "")
+    with pytest.raises(SettingsError, match="MAQUETTE_API_KEY: is empty"):
+        settings.load()
+
+
 def test_ports_and_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"HTTP_PORT": "80", "THREADS": "5", "WORKERS": "2"}.items():
+    for name, value in {"HTTP_PORT": "80", "THREADS": "5"}.items():
         monkeypatch.setenv(f"MAQUETTE_{name}", value)
     loaded = settings.load()
     assert loaded.ports("classify") == (80, 50051)
-    assert loaded.lanes == 2
+    assert loaded.lanes == 5
 
 
 @pytest.mark.parametrize("arguments", [["classify"], []])

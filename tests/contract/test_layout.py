@@ -90,7 +90,7 @@ def test_only_these_services_are_there() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_service_has_all_its_parts(name: str) -> None:
     parts = [
-        *(f"services/{name}/{module}.py" for module in ("predictor", "service", "servicer")),
+        *(f"services/{name}/{module}.py" for module in ("app", "predictor", "service", "servicer")),
         *(f"protos/maquette/{name}/v1/{name}{end}" for end in (".proto", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py")),
         *(f"training/{name}/{module}.py" for module in ("train", "evaluate", "export")),
         f"training/{name}/README.md",
@@ -114,9 +114,8 @@ def test_one_name_three_spellings(name: str) -> None:
     assert kind.pb.DESCRIPTOR.package == f"maquette.{name}.v1"
     assert kind.service.name == f"{kind.camel}Service"
     assert kind.path == f"/v1/{name.replace('_', '-')}"
-    source = (ROOT / "services" / name / "service.py").read_text(encoding="utf-8")
-    assert f"class {kind.camel}:" in source
-    assert f'"{kind.path}"' in source
+    assert f"class {kind.camel}:" in (ROOT / "services" / name / "service.py").read_text(encoding="utf-8")
+    assert f'"{kind.path}"' in (ROOT / "services" / name / "app.py").read_text(encoding="utf-8")
 
 
 def test_modules_stay_readable() -> None:

@@ -42,7 +42,7 @@ def hold(served: Served, response: httpx.Response, body: Any = None) -> None:
 
 
 def test_answers(served: Served) -> None:
-    parameters = {"output": "both-as-json"} if served.kind.name == "remove_background" else {}
+    parameters = {"id": "17"} | ({"output": "both-as-json"} if served.kind.name == "remove_background" else {})
     response = served.http.post(served.kind.path, content=GOOD, params=parameters)
     assert response.status_code == httpx.codes.OK
     hold(served, response)
@@ -51,7 +51,7 @@ def test_answers(served: Served) -> None:
 def test_the_header_beside_a_picture(running: dict[str, Served]) -> None:
     served = running["remove_background"]
     for output, field in (("mask", "mask"), ("cutout", "cutout")):
-        response = served.http.post(served.kind.path, content=GOOD, params={"output": output})
+        response = served.http.post(served.kind.path, content=GOOD, params={"output": output, "id": "17"})
         answer = json.loads(response.headers["x-maquette-answer"])
         assert field not in answer
         hold(served, response, {"mask": "", "cutout": "", **answer})

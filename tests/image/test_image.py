@@ -62,7 +62,7 @@ def test_nothing_that_serving_does_not_need() -> None:
 def test_what_was_left_out_is_missed_by_no_service() -> None:
     """All images have these same packages; only the model in them differs."""
     modules = ", ".join(f"services.{name}.service" for name in serving.KINDS)
-    inside(f"python -c 'import {modules}, maquette.cli, maquette.shards'")
+    inside(f"python -c 'import {modules}, maquette.commands.app, maquette.batch.job'")
 
 
 def test_bill_of_materials_lists_what_is_installed() -> None:

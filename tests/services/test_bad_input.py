@@ -279,3 +279,15 @@ def test_slow_senders_keep_nobody_out(running: dict[str, Served]) -> None:
         assert all(b" 200 OK" in upload.recv(65536) for upload in uploads)
     for transport in ("http", "grpc"):
         assert served.call(transport, GOOD)["latent"]
+
+
+def test_the_caller_s_own_id_comes_back(served: Served) -> None:
+    """In the query, the form or the message, in JSON or beside a picture; none where none was sent."""
+    for sent in ({"params": {"id": "Inv. 17/2 é"}}, {"data": {"id": "Inv. 17/2 é"}}):
+        answer = read(served.http.post(served.kind.path, files={"image": ("a.png", GOOD)}, **sent))
+        assert answer["id"] == "Inv. 17/2 é"
+    assert served.call("grpc", GOOD, id="Inv. 17/2 é")["id"] == "Inv. 17/2 é"
+    for transport in ("http", "grpc"):
+        assert "id" not in served.call(transport, GOOD)
+        with pytest.raises(Refused, match="PARAMETER_INVALID"):
+            served.call(transport, GOOD, id="x" * 257)

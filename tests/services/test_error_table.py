@@ -18,13 +18,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
 from services.common.errors import TABLE
+from services.common.grpc_calls import MESSAGE_BYTES
 from tests import tiny
 from tests.files import encode
 from tests.serving import KINDS, Refused, Served, holding_upload, on_both, read, until
 
 GOOD = tiny.picture()
-KEY = "correct horse"
-ROOM = 2 * 2**20
+KEY = "correct horse battery"
 
 
 # What a caller can do wrong to a service with default settings, and the code of it.
@@ -71,8 +71,8 @@ def refused(act: Callable[[], Any], code: str, transport: str) -> Refused:
 
 @pytest.fixture(scope="module")
 def strict(serve: Callable[..., Served]) -> Served:
-    """It wants a key, takes one call at a time, and has room for the bytes of two."""
-    room = {"max_mebibytes": 1, "mebibytes_in_flight": ROOM // 2**20}
+    """It wants a key, takes one call at a time, and has room for the bytes of four, three of them large."""
+    room = {"max_mebibytes": 1, "mebibytes_in_flight": 4, "wait_seconds": 0.5}
     return serve("classify", api_key=KEY, max_queue=1, timeout_seconds=150, **room).until_ready()
 
 
@@ -167,16 +167,20 @@ def test_overloaded(strict: Served, transport: str) -> None:
     assert strict.call(transport, GOOD, headers=key)["predictions"]
 
 
-def test_more_bytes_at_once_than_there_is_room_for(strict: Served) -> None:
-    """Room for two photographs of the largest size: the third sender is refused, the first two are answered."""
+@on_both
+def test_more_bytes_at_once_than_there_is_room_for(strict: Served, transport: str) -> None:
+    """Three senders of the largest size leave a quarter for who sends little; one more of theirs is refused."""
     key = {"x-api-key": KEY}
-    photograph = GOOD + bytes(ROOM // 2 - len(GOOD))
-    with holding_upload(strict, photograph, KEY) as one, holding_upload(strict, photograph, KEY) as other:
-        refused(lambda: strict.call("http", GOOD + bytes(2**16), headers=key), "OVERLOADED", "http")
-        for upload in (one, other):
+    photograph = GOOD + bytes(2**20 - len(GOOD))
+    with ExitStack() as stack:
+        uploads = [stack.enter_context(holding_upload(strict, photograph, KEY)) for _ in range(3)]
+        refused(lambda: strict.call(transport, photograph, headers=key), "OVERLOADED", transport)
+        little = {MESSAGE_BYTES: str(len(strict.kind.request(GOOD).SerializeToString()))} if transport == "grpc" else {}
+        assert strict.call(transport, GOOD, headers=key | little)["predictions"]
+        for upload in uploads:
             upload.sendall(photograph[-1:])
             assert b" 200 OK" in upload.recv(65536)
-    assert strict.call("http", GOOD, headers=key)["predictions"]
+    assert strict.call(transport, photograph, headers=key)["predictions"]
 
 
 @on_both

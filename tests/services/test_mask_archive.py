@@ -12,7 +12,7 @@ import openapi_spec_validator
 import pytest
 from PIL import Image
 
-from maquette.naming import Tool
+from maquette.masks.naming import Tool
 from tests.files import encode
 from tests.serving import Refused, Served, read
 

@@ -1,4 +1,4 @@
-"""What operators see: probes, metrics, logs, documents, health, reflection, workers, TLS."""
+"""What operators see: probes, metrics, logs, documents, health, reflection, TLS."""
 
 from __future__ import annotations
 
@@ -165,6 +165,9 @@ class TestReflection:
         assert answer == expected
 
 
+KEY = "correct horse battery"
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -178,29 +181,15 @@ def fortress(serve: Callable[..., Served], authority: trustme.CA, tmp_path_facto
     certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(key)
     paths: dict[str, Path] = {"tls_certificate": certificate, "tls_key": key}
-    served = serve("classify", authority, workers=2, api_key="k", drain_seconds=2, **paths).until_ready()
-    # The first worker to be ready answers for the service; the other may still be starting. The gauge is the least of theirs.
-    until(
-        lambda: listening(served) == 2 and served.metric("maquette_ready") == 1,
-        lambda: f"{listening(served)} processes listen on the gRPC port, ready {served.metric('maquette_ready')}",
-    )
-    return served
+    return serve("classify", authority, api_key=KEY, drain_seconds=2, **paths).until_ready()
 
 
-def listening(served: Served) -> int:
-    """Processes of the service that hold a listening socket on its gRPC port."""
-    return sum(
-        served.grpc_port in {one.laddr.port for one in process.net_connections() if one.status == "LISTEN"}
-        for process in served._tree()
-    )
-
-
-class TestWorkersAndTls:
-    """Two workers behind one pair of ports, with TLS and a key on both."""
+class TestTls:
+    """TLS and a key on both transports."""
 
     @on_both
     def test_answers(self, fortress: Served, transport: str) -> None:
-        assert fortress.call(transport, GOOD, headers={"x-api-key": "k"})["predictions"]
+        assert fortress.call(transport, GOOD, headers={"x-api-key": KEY})["predictions"]
         with pytest.raises(Refused, match="UNAUTHENTICATED"):
             fortress.call(transport, GOOD)
 
@@ -217,19 +206,6 @@ class TestWorkersAndTls:
         with grpc.secure_channel(address, credentials) as channel, pytest.raises(grpc.RpcError) as caught:
             fortress.kind.stub(channel).Classify(fortress.kind.request(GOOD), timeout=30)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-
-    def test_both_workers_take_calls_of_both_transports(self, fortress: Served, authority: trustme.CA) -> None:
-        """Each worker holds a listening socket on either port, and the metrics are the sum over the workers."""
-        assert listening(fortress) == 2
-        credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
-        before = fortress.metric("maquette_calls_total", transport="grpc", code="OK")
-        for number in range(12):
-            options = [("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", str(number))]
-            with grpc.secure_channel(f"127.0.0.1:{fortress.grpc_port}", credentials, options) as channel:
-                stub = fortress.kind.stub(channel)
-                stub.Classify(fortress.kind.request(GOOD), timeout=30, metadata=(("x-api-key", "k"),))
-        assert fortress.metric("maquette_calls_total", transport="grpc", code="OK") == before + 12
-        assert fortress.metric("maquette_ready") == 1
 
     def test_drains(self, fortress: Served) -> None:
         """The last of this class: it ends the service."""

@@ -183,11 +183,12 @@ def test_a_bundle_whose_decoder_is_not_as_it_says(tmp_path: Path, decoder: Any, 
 
 
 def test_the_key_is_asked_for(serve: Callable[..., Served]) -> None:
-    served = serve("embed_latent", api_key="sesame").until_ready()
+    served = serve("embed_latent", api_key="open sesame please").until_ready()
     for transport in ("http", "grpc"):
         with pytest.raises(Refused) as caught:
             decode(served, transport, [0, 0])
         assert caught.value.code == "UNAUTHENTICATED"
     assert (
-        served.http.post("/v1/decode", json={"latent": [0, 0]}, headers={"x-api-key": "sesame"}).status_code == httpx.codes.OK
+        served.http.post("/v1/decode", json={"latent": [0, 0]}, headers={"x-api-key": "open sesame please"}).status_code
+        == httpx.codes.OK
     )

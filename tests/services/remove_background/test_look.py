@@ -85,14 +85,14 @@ def test_all_objects_are_in_what_is_looked_at_again(served: Served, transport: s
 def test_one_look_is_enough(predictor: Predictor, size: tuple[int, int], block: tuple[int, int]) -> None:
     pixels = np.full((*size, 3), 245, np.uint8)
     pixels[block[0] : block[1], block[0] : block[1]] = 10
-    assert predictor.nearer(photograph(pixels), once(predictor, pixels), Parameters()) is None
+    assert predictor.second_view(photograph(pixels), once(predictor, pixels), Parameters()) is None
 
 
 def test_an_object_at_the_frame_is_looked_at_up_to_the_frame(predictor: Predictor) -> None:
     pixels = np.full((1200, 1600, 3), 245, np.uint8)
     pixels[900:, 1400:] = 10
     outputs = once(predictor, pixels)
-    nearer = predictor.nearer(photograph(pixels), outputs, Parameters())
+    nearer = predictor.second_view(photograph(pixels), outputs, Parameters())
     assert nearer is not None
     assert nearer.shape == (tiny.SIZE, tiny.SIZE, 3)
     assert (nearer[-1, -1] < 20).all()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/maquette/classify/v1/classify.proto\x12\x14maquette.classify.v1\x1a&protos/maquette/common/v1/common.proto\"`\n\x0f\x43lassifyRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x65xplain\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x08\n\x06_top_kB\n\n\x08_explain\"\\\n\nPrediction\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0f\n\x07\x62roader\x18\x05 \x01(\t\"\xab\x01\n\x10\x43lassifyResponse\x12\x35\n\x0bpredictions\x18\x01 \x03(\x0b\x32 .maquette.classify.v1.Prediction\x12\x11\n\tabstained\x18\x02 \x01(\x08\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\x0c\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"[\n\x15\x43lassifyStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.maquette.classify.v1.ClassifyRequest\"\x97\x01\n\x16\x43lassifyStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12:\n\x08response\x18\x02 \x01(\x0b\x32&.maquette.classify.v1.ClassifyResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\xb8\x02\n\x0f\x43lassifyService\x12Y\n\x08\x43lassify\x12%.maquette.classify.v1.ClassifyRequest\x1a&.maquette.classify.v1.ClassifyResponse\x12o\n\x0e\x43lassifyStream\x12+.maquette.classify.v1.ClassifyStreamRequest\x1a,.maquette.classify.v1.ClassifyStreamResponse(\x01\x30\x01\x12Y\n\x08GetModel\x12%.maquette.classify.v1.GetModelRequest\x1a&.maquette.classify.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/maquette/classify/v1/classify.proto\x12\x14maquette.classify.v1\x1a&protos/maquette/common/v1/common.proto\"x\n\x0f\x43lassifyRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x12\n\x05top_k\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x65xplain\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x0f\n\x02id\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_top_kB\n\n\x08_explainB\x05\n\x03_id\"\\\n\nPrediction\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x0f\n\x07\x62roader\x18\x05 \x01(\t\"\xc3\x01\n\x10\x43lassifyResponse\x12\x35\n\x0bpredictions\x18\x01 \x03(\x0b\x32 .maquette.classify.v1.Prediction\x12\x11\n\tabstained\x18\x02 \x01(\x08\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\x0c\x12\x0f\n\x02id\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"[\n\x15\x43lassifyStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x36\n\x07request\x18\x02 \x01(\x0b\x32%.maquette.classify.v1.ClassifyRequest\"\x97\x01\n\x16\x43lassifyStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12:\n\x08response\x18\x02 \x01(\x0b\x32&.maquette.classify.v1.ClassifyResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\xb8\x02\n\x0f\x43lassifyService\x12Y\n\x08\x43lassify\x12%.maquette.classify.v1.ClassifyRequest\x1a&.maquette.classify.v1.ClassifyResponse\x12o\n\x0e\x43lassifyStream\x12+.maquette.classify.v1.ClassifyStreamRequest\x1a,.maquette.classify.v1.ClassifyStreamResponse(\x01\x30\x01\x12Y\n\x08GetModel\x12%.maquette.classify.v1.GetModelRequest\x1a&.maquette.classify.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.classify.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CLASSIFYREQUEST']._serialized_start=108
-  _globals['_CLASSIFYREQUEST']._serialized_end=204
-  _globals['_PREDICTION']._serialized_start=206
-  _globals['_PREDICTION']._serialized_end=298
-  _globals['_CLASSIFYRESPONSE']._serialized_start=301
-  _globals['_CLASSIFYRESPONSE']._serialized_end=472
-  _globals['_GETMODELREQUEST']._serialized_start=474
-  _globals['_GETMODELREQUEST']._serialized_end=491
-  _globals['_GETMODELRESPONSE']._serialized_start=493
-  _globals['_GETMODELRESPONSE']._serialized_end=553
-  _globals['_CLASSIFYSTREAMREQUEST']._serialized_start=555
-  _globals['_CLASSIFYSTREAMREQUEST']._serialized_end=646
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=649
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=800
-  _globals['_CLASSIFYSERVICE']._serialized_start=803
-  _globals['_CLASSIFYSERVICE']._serialized_end=1115
+  _globals['_CLASSIFYREQUEST']._serialized_end=228
+  _globals['_PREDICTION']._serialized_start=230
+  _globals['_PREDICTION']._serialized_end=322
+  _globals['_CLASSIFYRESPONSE']._serialized_start=325
+  _globals['_CLASSIFYRESPONSE']._serialized_end=520
+  _globals['_GETMODELREQUEST']._serialized_start=522
+  _globals['_GETMODELREQUEST']._serialized_end=539
+  _globals['_GETMODELRESPONSE']._serialized_start=541
+  _globals['_GETMODELRESPONSE']._serialized_end=601
+  _globals['_CLASSIFYSTREAMREQUEST']._serialized_start=603
+  _globals['_CLASSIFYSTREAMREQUEST']._serialized_end=694
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=697
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=848
+  _globals['_CLASSIFYSERVICE']._serialized_start=851
+  _globals['_CLASSIFYSERVICE']._serialized_end=1163
 # @@protoc_insertion_point(module_scope)

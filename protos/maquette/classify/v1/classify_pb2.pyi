@@ -8,14 +8,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("image", "top_k", "explain")
+    __slots__ = ("image", "top_k", "explain", "id")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     top_k: int
     explain: bool
-    def __init__(self, image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., explain: _Optional[bool] = ...) -> None: ...
+    id: str
+    def __init__(self, image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., explain: _Optional[bool] = ..., id: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
     __slots__ = ("label", "name", "probability", "uri", "broader")
@@ -32,20 +34,22 @@ class Prediction(_message.Message):
     def __init__(self, label: _Optional[str] = ..., name: _Optional[str] = ..., probability: _Optional[float] = ..., uri: _Optional[str] = ..., broader: _Optional[str] = ...) -> None: ...
 
 class ClassifyResponse(_message.Message):
-    __slots__ = ("predictions", "abstained", "model_version", "request_id", "notes", "explanation")
+    __slots__ = ("predictions", "abstained", "model_version", "request_id", "notes", "explanation", "id")
     PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     ABSTAINED_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
     abstained: bool
     model_version: str
     request_id: str
     notes: _containers.RepeatedScalarFieldContainer[str]
     explanation: bytes
-    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., abstained: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., explanation: _Optional[bytes] = ...) -> None: ...
+    id: str
+    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., abstained: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., explanation: _Optional[bytes] = ..., id: _Optional[str] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

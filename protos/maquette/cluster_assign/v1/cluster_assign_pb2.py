@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6protos/maquette/cluster_assign/v1/cluster_assign.proto\x12\x1amaquette.cluster_assign.v1\x1a&protos/maquette/common/v1/common.proto\"F\n\rAssignRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x17\n\nneighbours\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\r\n\x0b_neighbours\"(\n\nAssignment\x12\x0f\n\x07\x63luster\x18\x01 \x01(\r\x12\t\n\x01q\x18\x02 \x01(\x02\":\n\tNeighbour\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x64istance\x18\x02 \x01(\x02\x12\x0f\n\x07\x63luster\x18\x03 \x01(\r\"\\\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x12\n\nsilhouette\x18\x03 \x01(\x02\x12\x11\n\texemplars\x18\x04 \x03(\t\x12\x10\n\x08outliers\x18\x05 \x03(\t\"\xb5\x02\n\x0e\x41ssignResponse\x12\x34\n\x07\x63luster\x18\x01 \x01(\x0b\x32#.maquette.cluster_assign.v1.Cluster\x12;\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32&.maquette.cluster_assign.v1.Assignment\x12\x0f\n\x07\x62\x65tween\x18\x03 \x01(\x08\x12\x39\n\nneighbours\x18\x04 \x03(\x0b\x32%.maquette.cluster_assign.v1.Neighbour\x12\x11\n\tembedding\x18\x05 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x06 \x01(\t\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\r\n\x05notes\x18\t \x03(\t\"\x15\n\x13ListClustersRequest\"}\n\x14ListClustersResponse\x12\x35\n\x08\x63lusters\x18\x01 \x03(\x0b\x32#.maquette.cluster_assign.v1.Cluster\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"]\n\x13\x41ssignStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12:\n\x07request\x18\x02 \x01(\x0b\x32).maquette.cluster_assign.v1.AssignRequest\"\x99\x01\n\x14\x41ssignStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12>\n\x08response\x18\x02 \x01(\x0b\x32*.maquette.cluster_assign.v1.AssignResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\xc8\x03\n\x14\x43lusterAssignService\x12_\n\x06\x41ssign\x12).maquette.cluster_assign.v1.AssignRequest\x1a*.maquette.cluster_assign.v1.AssignResponse\x12u\n\x0c\x41ssignStream\x12/.maquette.cluster_assign.v1.AssignStreamRequest\x1a\x30.maquette.cluster_assign.v1.AssignStreamResponse(\x01\x30\x01\x12\x65\n\x08GetModel\x12+.maquette.cluster_assign.v1.GetModelRequest\x1a,.maquette.cluster_assign.v1.GetModelResponse\x12q\n\x0cListClusters\x12/.maquette.cluster_assign.v1.ListClustersRequest\x1a\x30.maquette.cluster_assign.v1.ListClustersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6protos/maquette/cluster_assign/v1/cluster_assign.proto\x12\x1amaquette.cluster_assign.v1\x1a&protos/maquette/common/v1/common.proto\"^\n\rAssignRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x17\n\nneighbours\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\r\n\x0b_neighboursB\x05\n\x03_id\"(\n\nAssignment\x12\x0f\n\x07\x63luster\x18\x01 \x01(\r\x12\t\n\x01q\x18\x02 \x01(\x02\":\n\tNeighbour\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x64istance\x18\x02 \x01(\x02\x12\x0f\n\x07\x63luster\x18\x03 \x01(\r\"\\\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x12\n\nsilhouette\x18\x03 \x01(\x02\x12\x11\n\texemplars\x18\x04 \x03(\t\x12\x10\n\x08outliers\x18\x05 \x03(\t\"\xcd\x02\n\x0e\x41ssignResponse\x12\x34\n\x07\x63luster\x18\x01 \x01(\x0b\x32#.maquette.cluster_assign.v1.Cluster\x12;\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32&.maquette.cluster_assign.v1.Assignment\x12\x0f\n\x07\x62\x65tween\x18\x03 \x01(\x08\x12\x39\n\nneighbours\x18\x04 \x03(\x0b\x32%.maquette.cluster_assign.v1.Neighbour\x12\x11\n\tembedding\x18\x05 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x06 \x01(\t\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\r\n\x05notes\x18\t \x03(\t\x12\x0f\n\x02id\x18\n \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"\x15\n\x13ListClustersRequest\"}\n\x14ListClustersResponse\x12\x35\n\x08\x63lusters\x18\x01 \x03(\x0b\x32#.maquette.cluster_assign.v1.Cluster\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"]\n\x13\x41ssignStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12:\n\x07request\x18\x02 \x01(\x0b\x32).maquette.cluster_assign.v1.AssignRequest\"\x99\x01\n\x14\x41ssignStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12>\n\x08response\x18\x02 \x01(\x0b\x32*.maquette.cluster_assign.v1.AssignResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\xc8\x03\n\x14\x43lusterAssignService\x12_\n\x06\x41ssign\x12).maquette.cluster_assign.v1.AssignRequest\x1a*.maquette.cluster_assign.v1.AssignResponse\x12u\n\x0c\x41ssignStream\x12/.maquette.cluster_assign.v1.AssignStreamRequest\x1a\x30.maquette.cluster_assign.v1.AssignStreamResponse(\x01\x30\x01\x12\x65\n\x08GetModel\x12+.maquette.cluster_assign.v1.GetModelRequest\x1a,.maquette.cluster_assign.v1.GetModelResponse\x12q\n\x0cListClusters\x12/.maquette.cluster_assign.v1.ListClustersRequest\x1a\x30.maquette.cluster_assign.v1.ListClustersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.cluster_ass
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASSIGNREQUEST']._serialized_start=126
-  _globals['_ASSIGNREQUEST']._serialized_end=196
-  _globals['_ASSIGNMENT']._serialized_start=198
-  _globals['_ASSIGNMENT']._serialized_end=238
-  _globals['_NEIGHBOUR']._serialized_start=240
-  _globals['_NEIGHBOUR']._serialized_end=298
-  _globals['_CLUSTER']._serialized_start=300
-  _globals['_CLUSTER']._serialized_end=392
-  _globals['_ASSIGNRESPONSE']._serialized_start=395
-  _globals['_ASSIGNRESPONSE']._serialized_end=704
-  _globals['_LISTCLUSTERSREQUEST']._serialized_start=706
-  _globals['_LISTCLUSTERSREQUEST']._serialized_end=727
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=729
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=854
-  _globals['_GETMODELREQUEST']._serialized_start=856
-  _globals['_GETMODELREQUEST']._serialized_end=873
-  _globals['_GETMODELRESPONSE']._serialized_start=875
-  _globals['_GETMODELRESPONSE']._serialized_end=935
-  _globals['_ASSIGNSTREAMREQUEST']._serialized_start=937
-  _globals['_ASSIGNSTREAMREQUEST']._serialized_end=1030
-  _globals['_ASSIGNSTREAMRESPONSE']._serialized_start=1033
-  _globals['_ASSIGNSTREAMRESPONSE']._serialized_end=1186
-  _globals['_CLUSTERASSIGNSERVICE']._serialized_start=1189
-  _globals['_CLUSTERASSIGNSERVICE']._serialized_end=1645
+  _globals['_ASSIGNREQUEST']._serialized_end=220
+  _globals['_ASSIGNMENT']._serialized_start=222
+  _globals['_ASSIGNMENT']._serialized_end=262
+  _globals['_NEIGHBOUR']._serialized_start=264
+  _globals['_NEIGHBOUR']._serialized_end=322
+  _globals['_CLUSTER']._serialized_start=324
+  _globals['_CLUSTER']._serialized_end=416
+  _globals['_ASSIGNRESPONSE']._serialized_start=419
+  _globals['_ASSIGNRESPONSE']._serialized_end=752
+  _globals['_LISTCLUSTERSREQUEST']._serialized_start=754
+  _globals['_LISTCLUSTERSREQUEST']._serialized_end=775
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=777
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=902
+  _globals['_GETMODELREQUEST']._serialized_start=904
+  _globals['_GETMODELREQUEST']._serialized_end=921
+  _globals['_GETMODELRESPONSE']._serialized_start=923
+  _globals['_GETMODELRESPONSE']._serialized_end=983
+  _globals['_ASSIGNSTREAMREQUEST']._serialized_start=985
+  _globals['_ASSIGNSTREAMREQUEST']._serialized_end=1078
+  _globals['_ASSIGNSTREAMRESPONSE']._serialized_start=1081
+  _globals['_ASSIGNSTREAMRESPONSE']._serialized_end=1234
+  _globals['_CLUSTERASSIGNSERVICE']._serialized_start=1237
+  _globals['_CLUSTERASSIGNSERVICE']._serialized_end=1693
 # @@protoc_insertion_point(module_scope)

@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AssignRequest(_message.Message):
-    __slots__ = ("image", "neighbours")
+    __slots__ = ("image", "neighbours", "id")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     neighbours: int
-    def __init__(self, image: _Optional[bytes] = ..., neighbours: _Optional[int] = ...) -> None: ...
+    id: str
+    def __init__(self, image: _Optional[bytes] = ..., neighbours: _Optional[int] = ..., id: _Optional[str] = ...) -> None: ...
 
 class Assignment(_message.Message):
     __slots__ = ("cluster", "q")
@@ -48,7 +50,7 @@ class Cluster(_message.Message):
     def __init__(self, id: _Optional[int] = ..., size: _Optional[int] = ..., silhouette: _Optional[float] = ..., exemplars: _Optional[_Iterable[str]] = ..., outliers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AssignResponse(_message.Message):
-    __slots__ = ("cluster", "assignments", "between", "neighbours", "embedding", "embedding_space", "model_version", "request_id", "notes")
+    __slots__ = ("cluster", "assignments", "between", "neighbours", "embedding", "embedding_space", "model_version", "request_id", "notes", "id")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     BETWEEN_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +60,7 @@ class AssignResponse(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     cluster: Cluster
     assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
     between: bool
@@ -67,7 +70,8 @@ class AssignResponse(_message.Message):
     model_version: str
     request_id: str
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., between: _Optional[bool] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., embedding: _Optional[_Iterable[float]] = ..., embedding_space: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    id: str
+    def __init__(self, cluster: _Optional[_Union[Cluster, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., between: _Optional[bool] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., embedding: _Optional[_Iterable[float]] = ..., embedding_space: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ...) -> None: ...
 
 class ListClustersRequest(_message.Message):
     __slots__ = ()

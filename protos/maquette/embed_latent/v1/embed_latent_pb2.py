@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2protos/maquette/embed_latent/v1/embed_latent.proto\x12\x18maquette.embed_latent.v1\x1a&protos/maquette/common/v1/common.proto\"]\n\x0c\x45mbedRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x15\n\x08\x66\x65\x61tures\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\x04mask\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x0b\n\t_featuresB\x07\n\x05_mask\"\xb5\x01\n\rEmbedResponse\x12\x0e\n\x06latent\x18\x01 \x03(\x02\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\x12\x16\n\x0eprior_distance\x18\x04 \x01(\x02\x12\x17\n\x0funlike_training\x18\x05 \x01(\x08\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\r\n\x05notes\x18\x08 \x03(\t\"Q\n\rDecodeRequest\x12\x0e\n\x06latent\x18\x01 \x03(\x02\x12\x1c\n\x0f\x65mbedding_space\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_embedding_space\"\x83\x01\n\x0e\x44\x65\x63odeResponse\x12\x0e\n\x06images\x18\x01 \x03(\x0c\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x17\n\x0f\x65mbedding_space\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x11\n\x0fGetSpaceRequest\";\n\x0eReferencePoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0e\n\x06latent\x18\x03 \x03(\x02\"\x8c\x02\n\x10GetSpaceResponse\x12\x17\n\x0f\x65mbedding_space\x18\x01 \x01(\t\x12\x12\n\ndimensions\x18\x02 \x01(\r\x12\x12\n\nprior_mean\x18\x03 \x03(\x02\x12 \n\x18prior_standard_deviation\x18\x04 \x03(\x02\x12\x1a\n\x12\x66\x65\x61ture_dimensions\x18\x05 \x01(\r\x12\x0e\n\x06groups\x18\x06 \x03(\t\x12\x38\n\x06points\x18\x07 \x03(\x0b\x32(.maquette.embed_latent.v1.ReferencePoint\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x18\n\x10\x66\x61rthest_decoded\x18\t \x01(\x02\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"Y\n\x12\x45mbedStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.maquette.embed_latent.v1.EmbedRequest\"\x95\x01\n\x13\x45mbedStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x08response\x18\x02 \x01(\x0b\x32\'.maquette.embed_latent.v1.EmbedResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\x81\x04\n\x12\x45mbedLatentService\x12X\n\x05\x45mbed\x12&.maquette.embed_latent.v1.EmbedRequest\x1a\'.maquette.embed_latent.v1.EmbedResponse\x12n\n\x0b\x45mbedStream\x12,.maquette.embed_latent.v1.EmbedStreamRequest\x1a-.maquette.embed_latent.v1.EmbedStreamResponse(\x01\x30\x01\x12[\n\x06\x44\x65\x63ode\x12\'.maquette.embed_latent.v1.DecodeRequest\x1a(.maquette.embed_latent.v1.DecodeResponse\x12\x61\n\x08GetModel\x12).maquette.embed_latent.v1.GetModelRequest\x1a*.maquette.embed_latent.v1.GetModelResponse\x12\x61\n\x08GetSpace\x12).maquette.embed_latent.v1.GetSpaceRequest\x1a*.maquette.embed_latent.v1.GetSpaceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2protos/maquette/embed_latent/v1/embed_latent.proto\x12\x18maquette.embed_latent.v1\x1a&protos/maquette/common/v1/common.proto\"u\n\x0c\x45mbedRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x15\n\x08\x66\x65\x61tures\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\x04mask\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x0f\n\x02id\x18\x04 \x01(\tH\x02\x88\x01\x01\x42\x0b\n\t_featuresB\x07\n\x05_maskB\x05\n\x03_id\"\xcd\x01\n\rEmbedResponse\x12\x0e\n\x06latent\x18\x01 \x03(\x02\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\x12\x16\n\x0eprior_distance\x18\x04 \x01(\x02\x12\x17\n\x0funlike_training\x18\x05 \x01(\x08\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\r\n\x05notes\x18\x08 \x03(\t\x12\x0f\n\x02id\x18\t \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"Q\n\rDecodeRequest\x12\x0e\n\x06latent\x18\x01 \x03(\x02\x12\x1c\n\x0f\x65mbedding_space\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x12\n\x10_embedding_space\"\x83\x01\n\x0e\x44\x65\x63odeResponse\x12\x0e\n\x06images\x18\x01 \x03(\x0c\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x17\n\x0f\x65mbedding_space\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x11\n\x0fGetSpaceRequest\";\n\x0eReferencePoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x0e\n\x06latent\x18\x03 \x03(\x02\"\x8c\x02\n\x10GetSpaceResponse\x12\x17\n\x0f\x65mbedding_space\x18\x01 \x01(\t\x12\x12\n\ndimensions\x18\x02 \x01(\r\x12\x12\n\nprior_mean\x18\x03 \x03(\x02\x12 \n\x18prior_standard_deviation\x18\x04 \x03(\x02\x12\x1a\n\x12\x66\x65\x61ture_dimensions\x18\x05 \x01(\r\x12\x0e\n\x06groups\x18\x06 \x03(\t\x12\x38\n\x06points\x18\x07 \x03(\x0b\x32(.maquette.embed_latent.v1.ReferencePoint\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x18\n\x10\x66\x61rthest_decoded\x18\t \x01(\x02\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"Y\n\x12\x45mbedStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.maquette.embed_latent.v1.EmbedRequest\"\x95\x01\n\x13\x45mbedStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x08response\x18\x02 \x01(\x0b\x32\'.maquette.embed_latent.v1.EmbedResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\x81\x04\n\x12\x45mbedLatentService\x12X\n\x05\x45mbed\x12&.maquette.embed_latent.v1.EmbedRequest\x1a\'.maquette.embed_latent.v1.EmbedResponse\x12n\n\x0b\x45mbedStream\x12,.maquette.embed_latent.v1.EmbedStreamRequest\x1a-.maquette.embed_latent.v1.EmbedStreamResponse(\x01\x30\x01\x12[\n\x06\x44\x65\x63ode\x12\'.maquette.embed_latent.v1.DecodeRequest\x1a(.maquette.embed_latent.v1.DecodeResponse\x12\x61\n\x08GetModel\x12).maquette.embed_latent.v1.GetModelRequest\x1a*.maquette.embed_latent.v1.GetModelResponse\x12\x61\n\x08GetSpace\x12).maquette.embed_latent.v1.GetSpaceRequest\x1a*.maquette.embed_latent.v1.GetSpaceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.embed_laten
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EMBEDREQUEST']._serialized_start=120
-  _globals['_EMBEDREQUEST']._serialized_end=213
-  _globals['_EMBEDRESPONSE']._serialized_start=216
-  _globals['_EMBEDRESPONSE']._serialized_end=397
-  _globals['_DECODEREQUEST']._serialized_start=399
-  _globals['_DECODEREQUEST']._serialized_end=480
-  _globals['_DECODERESPONSE']._serialized_start=483
-  _globals['_DECODERESPONSE']._serialized_end=614
-  _globals['_GETSPACEREQUEST']._serialized_start=616
-  _globals['_GETSPACEREQUEST']._serialized_end=633
-  _globals['_REFERENCEPOINT']._serialized_start=635
-  _globals['_REFERENCEPOINT']._serialized_end=694
-  _globals['_GETSPACERESPONSE']._serialized_start=697
-  _globals['_GETSPACERESPONSE']._serialized_end=965
-  _globals['_GETMODELREQUEST']._serialized_start=967
-  _globals['_GETMODELREQUEST']._serialized_end=984
-  _globals['_GETMODELRESPONSE']._serialized_start=986
-  _globals['_GETMODELRESPONSE']._serialized_end=1046
-  _globals['_EMBEDSTREAMREQUEST']._serialized_start=1048
-  _globals['_EMBEDSTREAMREQUEST']._serialized_end=1137
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=1140
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=1289
-  _globals['_EMBEDLATENTSERVICE']._serialized_start=1292
-  _globals['_EMBEDLATENTSERVICE']._serialized_end=1805
+  _globals['_EMBEDREQUEST']._serialized_end=237
+  _globals['_EMBEDRESPONSE']._serialized_start=240
+  _globals['_EMBEDRESPONSE']._serialized_end=445
+  _globals['_DECODEREQUEST']._serialized_start=447
+  _globals['_DECODEREQUEST']._serialized_end=528
+  _globals['_DECODERESPONSE']._serialized_start=531
+  _globals['_DECODERESPONSE']._serialized_end=662
+  _globals['_GETSPACEREQUEST']._serialized_start=664
+  _globals['_GETSPACEREQUEST']._serialized_end=681
+  _globals['_REFERENCEPOINT']._serialized_start=683
+  _globals['_REFERENCEPOINT']._serialized_end=742
+  _globals['_GETSPACERESPONSE']._serialized_start=745
+  _globals['_GETSPACERESPONSE']._serialized_end=1013
+  _globals['_GETMODELREQUEST']._serialized_start=1015
+  _globals['_GETMODELREQUEST']._serialized_end=1032
+  _globals['_GETMODELRESPONSE']._serialized_start=1034
+  _globals['_GETMODELRESPONSE']._serialized_end=1094
+  _globals['_EMBEDSTREAMREQUEST']._serialized_start=1096
+  _globals['_EMBEDSTREAMREQUEST']._serialized_end=1185
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=1188
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=1337
+  _globals['_EMBEDLATENTSERVICE']._serialized_start=1340
+  _globals['_EMBEDLATENTSERVICE']._serialized_end=1853
 # @@protoc_insertion_point(module_scope)

@@ -8,17 +8,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("image", "features", "mask")
+    __slots__ = ("image", "features", "mask", "id")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     features: bool
     mask: bool
-    def __init__(self, image: _Optional[bytes] = ..., features: _Optional[bool] = ..., mask: _Optional[bool] = ...) -> None: ...
+    id: str
+    def __init__(self, image: _Optional[bytes] = ..., features: _Optional[bool] = ..., mask: _Optional[bool] = ..., id: _Optional[str] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("latent", "features", "embedding_space", "prior_distance", "unlike_training", "model_version", "request_id", "notes")
+    __slots__ = ("latent", "features", "embedding_space", "prior_distance", "unlike_training", "model_version", "request_id", "notes", "id")
     LATENT_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_SPACE_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +29,7 @@ class EmbedResponse(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     latent: _containers.RepeatedScalarFieldContainer[float]
     features: _containers.RepeatedScalarFieldContainer[float]
     embedding_space: str
@@ -35,7 +38,8 @@ class EmbedResponse(_message.Message):
     model_version: str
     request_id: str
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, latent: _Optional[_Iterable[float]] = ..., features: _Optional[_Iterable[float]] = ..., embedding_space: _Optional[str] = ..., prior_distance: _Optional[float] = ..., unlike_training: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    id: str
+    def __init__(self, latent: _Optional[_Iterable[float]] = ..., features: _Optional[_Iterable[float]] = ..., embedding_space: _Optional[str] = ..., prior_distance: _Optional[float] = ..., unlike_training: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ...) -> None: ...
 
 class DecodeRequest(_message.Message):
     __slots__ = ("latent", "embedding_space")

@@ -52,9 +52,14 @@ def key(path: PurePath) -> str:
 
 
 def collisions(names: Sequence[PurePath | None], same: Callable[[PurePath], str] = key) -> list[list[int]]:
-    """Indices of the names that are one, where they are more than one."""
+    """Indices of the names that are one, where they are more than one, or of which one is a folder of the others."""
     owners: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         if name is not None:
             owners.setdefault(same(name), []).append(index)
-    return [group for group in owners.values() if len(group) > 1]
+    groups = {own: list(indices) for own, indices in owners.items()}
+    for index, name in enumerate(names):
+        for folder in name.parents if name is not None else ():
+            if (own := same(folder)) in groups:
+                groups[own].append(index)
+    return [group for group in groups.values() if len(group) > 1]

@@ -29,16 +29,18 @@ FRAME_SENSOR: Frame
 FRAME_DISPLAY: Frame
 
 class RemoveBackgroundRequest(_message.Message):
-    __slots__ = ("image", "output", "frame", "threshold")
+    __slots__ = ("image", "output", "frame", "threshold", "id")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     output: Output
     frame: Frame
     threshold: float
-    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
+    id: str
+    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ..., id: _Optional[str] = ...) -> None: ...
 
 class EdgeContact(_message.Message):
     __slots__ = ("top", "right", "bottom", "left")
@@ -71,20 +73,22 @@ class Report(_message.Message):
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ..., coverage: _Optional[float] = ..., edges: _Optional[_Union[EdgeContact, _Mapping]] = ..., components: _Optional[int] = ..., empty: _Optional[bool] = ..., uncertainty: _Optional[float] = ...) -> None: ...
 
 class RemoveBackgroundResponse(_message.Message):
-    __slots__ = ("mask", "cutout", "report", "model_version", "request_id", "notes")
+    __slots__ = ("mask", "cutout", "report", "model_version", "request_id", "notes", "id")
     MASK_FIELD_NUMBER: _ClassVar[int]
     CUTOUT_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     mask: bytes
     cutout: bytes
     report: Report
     model_version: str
     request_id: str
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, mask: _Optional[bytes] = ..., cutout: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    id: str
+    def __init__(self, mask: _Optional[bytes] = ..., cutout: _Optional[bytes] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

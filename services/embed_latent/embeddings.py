@@ -14,12 +14,11 @@ from typing import Any
 import nanoarrow as na
 import numpy as np
 from nanoarrow.ipc import StreamWriter
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from protos.maquette.embed_latent.v1 import embed_latent_pb2 as pb
-from services.common import errors, http, telemetry, uploads
+from services.common import bodies, errors, http, telemetry
 from services.embed_latent.predictor import Parameters
 from services.embed_latent.runtime import EmbedRuntime
 from services.embed_latent.servicer import message
@@ -33,7 +32,7 @@ OPERATION: dict[str, Any] = {
         {"name": name, "in": "query", "schema": {"type": "boolean"}, "description": field.description}
         for name, field in Parameters.model_fields.items()
     ],
-    "requestBody": uploads.BODY,
+    "requestBody": bodies.BATCH,
     "responses": {
         "200": {
             "description": "A row for each photograph, in order: its answer or its error. Arrow where `Accept` asks for it.",
@@ -55,22 +54,23 @@ async def respond(runtime: EmbedRuntime, request: Request) -> Response:
     runtime.predictor.check(parameters)
     arrow = ARROW in request.headers.get("accept", "")
 
-    async def embed(file: UploadFile) -> pb.EmbedResponse:
-        async with runtime.slot(wait=True):
-            return message(runtime, await runtime.answer(await file.read(), parameters, wait=True))
+    files = await bodies.read_batch(request, runtime)
 
-    async def content(files: list[UploadFile]) -> AsyncIterator[bytes]:
+    async def embed(index: int) -> pb.EmbedResponse:
+        return message(runtime, await runtime.answer(files[index].data, parameters, bulk=True))
+
+    async def content() -> AsyncIterator[bytes]:
         write = _Arrow(runtime, parameters) if arrow else _Lines()
         rows: list[Row] = []
-        async with aclosing(uploads.in_order(files, embed, runtime.settings.stream_window)) as answers:
-            async for file, answer in answers:
-                rows.append((file.filename or "", answer))
+        async with aclosing(http.batch(runtime, request, files, embed)) as answers:
+            async for index, answer in answers:
+                rows.append((files[index].name, answer))
                 if len(rows) == ROWS:
                     yield write(rows)
                     rows = []
         yield write(rows, last=True)
 
-    return await uploads.respond(runtime, request, lambda files: (content(files), ARROW if arrow else LINES, {}))
+    return StreamingResponse(content(), media_type=ARROW if arrow else LINES)
 
 
 class _Lines:

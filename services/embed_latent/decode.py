@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common import errors, http
+from services.common import bodies, errors, http
 from services.embed_latent.decoder import Drawing
 from services.embed_latent.runtime import EmbedRuntime
 from services.embed_latent.servicer import drawing
@@ -22,17 +21,15 @@ async def respond(runtime: EmbedRuntime, request: Request) -> Response:
     """One point: the picture itself, with the rest of the answer in ``X-Maquette-Answer``; several, or where ``Accept`` asks
     for JSON: JSON with base64. Raises any of the domain errors.
     """
-    async with runtime.received(partial(_values, request)) as values:
+    values = await _values(request, runtime)
+    async with runtime.place():
         answer = await runtime.decode(values)
         return _render(runtime, answer, "application/json" in request.headers.get("accept", ""))
 
 
-async def _values(request: Request) -> dict[str, object]:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_BYTES:
-            raise errors.ParameterInvalid(f"The body is too long for points; send at most {_MOST_BYTES // 1024} KiB of JSON.")
+async def _values(request: Request, runtime: EmbedRuntime) -> dict[str, object]:
+    too_long = errors.ParameterInvalid(f"The body is too long for points; send at most {_MOST_BYTES // 1024} KiB of JSON.")
+    body = b"".join([piece async for piece in bodies.pieces(request, runtime, too_long, _MOST_BYTES)])
     try:
         values = json.loads(body)
     except (ValueError, RecursionError):
