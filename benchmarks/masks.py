@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from benchmarks.memory import mebibytes
 from services.common import images, models, settings
-from services.remove_background.predictor import SECOND, Output, Parameters, Predictor
+from services.remove_background.predictor import SECOND, Output, Parameters, Predictor, Removal
 from training.remove_background import measures, teacher
 
 LIMITS = images.Limits(max_bytes=2**30)
@@ -51,12 +51,16 @@ class Masker:
         photograph = images.decode(data, LIMITS, images.Frame.DISPLAY, shrink_to=shrink_to)
         return photograph, self._ask(self.bundle.prepare(photograph.pixels))
 
-    def __call__(self, data: bytes) -> bytes:
+    def answer(self, data: bytes, looks: int = 2) -> Removal:
+        """``looks`` = 1: never a second look."""
         (photograph, outputs), parameters = self.probability(data), Parameters(output=Output.MASK)
-        nearer = self._predictor.nearer(photograph, outputs, parameters)
-        if nearer is not None:
-            outputs[SECOND] = self._ask(nearer)["probability"]
-        return self._predictor.answer(photograph, outputs, parameters).mask
+        view = self._predictor.second_view(photograph, outputs, parameters) if looks > 1 else None
+        if view is not None:
+            outputs[SECOND] = self._ask(view)["probability"]
+        return self._predictor.answer(photograph, outputs, parameters)
+
+    def __call__(self, data: bytes) -> bytes:
+        return self.answer(data).mask
 
     def _ask(self, prepared: images.RGB) -> dict[str, np.ndarray]:
         return {name: value[0] for name, value in self.bundle.run(prepared[None]).items()}

@@ -124,7 +124,20 @@ def mask(images: Path, to: Path) -> None:
     http, grpc = free_ports(2)
     with served("remove_background", MAQUETTE_HTTP_PORT=str(http), MAQUETTE_GRPC_PORT=str(grpc)):
         began = time.perf_counter()
-        command = [sys.executable, "-m", "maquette", "mask", images, "-o", to, "--for", "colmap", "--no-sheet", "--overwrite"]
+        command = [
+            sys.executable,
+            "-m",
+            "maquette",
+            "mask",
+            images,
+            "-o",
+            to,
+            "--for",
+            "colmap",
+            "--no-sheet",
+            "--overwrite",
+            "--replace-mine",
+        ]
         run([*command, "--server", f"127.0.0.1:{grpc}", "--report", to.with_name(f"{to.name}.jsonl")])
         runs.write_json(done, {"seconds": time.perf_counter() - began})
 

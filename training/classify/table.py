@@ -1,6 +1,6 @@
 """What the paper could not do, each measured against its configuration on the same works, in one table.
 
-    python -m training.classify.table --data types/labels.csv --masks exported_models/remove_background/0.2.0 --out RUN
+    python -m training.classify.table --data types/labels.csv --masks exported_models/remove_background/0.3.0 --out RUN
 
 Writes ``RUN/table.json``, ``table.md`` and ``table.png``. Every row's held-out logits are kept in ``RUN/rows``; a killed run
 goes on with the next row. What each row costs, and what came out: README, "What the paper could not do".

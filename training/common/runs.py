@@ -7,7 +7,7 @@ import os
 import random
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ class RunError(Exception):
     """The run folder cannot be used; the message says what to do."""
 
 
-def open_run(out: Path, config: Mapping[str, Any]) -> Path:
-    """Create the run folder, or reopen it to resume. Raises :class:`RunError` when it holds a run of another configuration."""
+def open_run(out: Path, config: Mapping[str, Any], may_change: Collection[str] = ()) -> Path:
+    """Create the run folder, or reopen it to resume. Raises :class:`RunError` when it holds a run of another configuration,
+    apart from the settings that ``may_change`` names: how long it is, say."""
     plain = json.loads(json.dumps(dict(config), default=str))
     path = out / CONFIG
     if path.exists():
         before = json.loads(path.read_text())
-        if before != plain:
-            changed = sorted(key for key in before.keys() | plain.keys() if before.get(key) != plain.get(key))
+        changed = sorted(key for key in before.keys() | plain.keys() if before.get(key) != plain.get(key))
+        if set(changed) - set(may_change):
             raise RunError(
                 f"{out} holds a run with other settings ({', '.join(changed)}); resume with the same or choose another --out"
             )

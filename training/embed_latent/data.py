@@ -224,7 +224,7 @@ def _kept(cache: Path | None, key: tuple[object, ...], make: Callable[[], np.nda
 
 def _content(path: Path, side: int) -> tuple[int, int, int, int]:
     """(top, bottom, left, right) of the photograph inside its letterboxed square, a pixel inside its blurred edge."""
-    header = images.header(path.read_bytes(), images.Limits())
+    header = images.inspect(path.read_bytes(), images.Limits()).image
     width, height = header.size
     if header.getexif().get(0x0112, 1) in (5, 6, 7, 8):
         width, height = height, width

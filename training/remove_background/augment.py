@@ -7,6 +7,8 @@ import numpy as np
 
 RGB = np.ndarray
 Rng = np.random.Generator
+# Of the scene's side: an object set into it is at least so large.
+SMALLEST = 0.2
 
 
 def augment(pixels: RGB, mask: np.ndarray, side: int, rng: Rng) -> tuple[RGB, np.ndarray]:
@@ -89,8 +91,8 @@ def spoil(pixels: RGB, rng: Rng) -> RGB:
 def compose(background: RGB, objects: list[np.ndarray], rng: Rng) -> tuple[RGB, np.ndarray]:
     """uint8 RGB [h, w, 3] with uint8 RGBA cut-outs laid over it -> picture and mask [h, w].
 
-    An object that was cut off at its picture's lower edge stands on this one's. Each takes on a part of the scene's light, and
-    may throw a soft shadow, which is background.
+    An object that was cut off at its picture's lower edge stands on this one's. Each is ``SMALLEST`` of the scene's side or
+    more, takes on a part of the scene's light and softness, and may throw a soft shadow, which is background.
     """
     canvas = background.astype(np.float32)
     height, width = canvas.shape[:2]
@@ -99,8 +101,12 @@ def compose(background: RGB, objects: list[np.ndarray], rng: Rng) -> tuple[RGB, 
     if grey_scene and rng.random() < 0.5:
         # Half the backgrounds are grey photographs: tint them, or colour alone would give objects away.
         canvas = np.clip(canvas * (1 + rng.normal(0, 0.12, 3)).astype(np.float32), 0, 255)
+    sharpness = _detail(canvas).mean()
+    if rng.random() < 0.15:
+        # The scene out of focus behind the object.
+        canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 3.0))
     for cutout in objects:
-        reach = rng.uniform(0.35, 1.0) * min(height / cutout.shape[0], width / cutout.shape[1])
+        reach = np.exp(rng.uniform(np.log(SMALLEST), 0)) * min(height / cutout.shape[0], width / cutout.shape[1])
         h, w = (max(8, round(v * reach * s)) for v, s in zip(cutout.shape[:2], np.exp(rng.normal(0, 0.08, 2)), strict=True))
         h, w = min(h, height), min(w, width)
         placed = cv2.resize(cutout, (w, h), interpolation=cv2.INTER_AREA if h < cutout.shape[0] else cv2.INTER_LINEAR)
@@ -110,23 +116,52 @@ def compose(background: RGB, objects: list[np.ndarray], rng: Rng) -> tuple[RGB, 
         left = int(rng.integers(0, width - w + 1))
         here = (slice(top, top + h), slice(left, left + w))
         alpha = placed[..., 3].astype(np.float32) / 255
+        colour = placed[..., :3].astype(np.float32)
+        solid = alpha > 0.5
+        if solid.any():
+            colour = _lit(colour, solid, canvas[here], rng)
+            if (excess := _detail(colour)[solid].mean() / max(sharpness, 0.5)) > 1.3 and rng.random() < 0.7:
+                # A sharp object in a soft scene gives itself away.
+                sigma = min(0.35 * excess, 1.5)
+                colour, alpha = cv2.GaussianBlur(colour, (0, 0), sigma), cv2.GaussianBlur(alpha, (0, 0), sigma)
         if rng.random() < 0.5:
             alpha = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.3, 0.9))
-        colour = placed[..., :3].astype(np.float32)
-        # The mean light of the scene, partly.
-        lit = colour * (
-            1 + rng.uniform(0, 0.5) * (canvas[here].mean() / max(colour[alpha > 0.5].mean(), 1.0) - 1)
-            if (alpha > 0.5).any()
-            else 1
-        )
-        if rng.random() < 0.5:
-            cast = np.zeros((height, width), np.float32)
-            cast[here] = alpha
-            shift = np.float32([[1, rng.uniform(-0.3, 0.3), rng.uniform(-20, 20)], [0, 1, rng.uniform(0, 12)]])
-            cast = cv2.GaussianBlur(cv2.warpAffine(cast, shift, (width, height)), (0, 0), rng.uniform(2, 12))
-            canvas *= 1 - np.float32(rng.uniform(0.1, 0.6)) * cast[..., None]
-        canvas[here] += alpha[..., None] * (lit - canvas[here])
+        if rng.random() < 0.6:
+            canvas *= 1 - _shadow(alpha, here, (height, width), cut_below, rng)[..., None]
+        canvas[here] += alpha[..., None] * (colour - canvas[here])
         mask[here] = np.maximum(mask[here], alpha)
     if grey_scene and rng.random() < 0.4:
         canvas = np.repeat(canvas.mean(-1, keepdims=True), 3, -1)
     return np.clip(canvas, 0, 255).astype(np.uint8), np.rint(mask * 255).astype(np.uint8)
+
+
+def _detail(pixels: np.ndarray) -> np.ndarray:
+    """How much each pixel differs from its surroundings, float [h, w]."""
+    return np.asarray(np.abs(pixels - cv2.GaussianBlur(pixels, (0, 0), 1.0)).mean(-1))
+
+
+def _lit(colour: np.ndarray, solid: np.ndarray, place: np.ndarray, rng: Rng) -> np.ndarray:
+    """The object's colour float [h, w, 3] with a part of the mean light, tint and contrast of the place it is set in."""
+    own, theirs = colour[solid].mean(0), place.mean((0, 1))
+    gain = np.clip(1 + rng.uniform(0, 0.6) * (theirs / np.maximum(own, 1.0) - 1), 0.5, 1.6)
+    contrast = 1 + rng.uniform(0, 0.4) * (np.clip(place.std() / max(colour[solid].std(), 1.0), 0.5, 1.5) - 1)
+    lit = (colour - own) * np.float32(contrast) + own
+    return np.asarray(lit * gain, np.float32)
+
+
+def _shadow(alpha: np.ndarray, here: tuple[slice, slice], size: tuple[int, int], cut_below: bool, rng: Rng) -> np.ndarray:
+    """How much darker it is around the object, float [h, w] from 0 to 1: what it casts, and where it stands."""
+    height, width = size
+    cast = np.zeros(size, np.float32)
+    cast[here] = alpha
+    shift = np.float32([[1, rng.uniform(-0.3, 0.3), rng.uniform(-20, 20)], [0, 1, rng.uniform(0, 12)]])
+    cast = cv2.GaussianBlur(cv2.warpAffine(cast, shift, (width, height)), (0, 0), rng.uniform(2, 12))
+    shadow = np.float32(rng.uniform(0.1, 0.6)) * cast
+    if not cut_below and rng.random() < 0.6:
+        rows, columns = here
+        wide = columns.stop - columns.start
+        ground = np.zeros(size, np.float32)
+        centre = ((columns.start + columns.stop) // 2, rows.stop - max(1, wide // 20))
+        cv2.ellipse(ground, centre, (max(2, wide // 2), max(1, wide // 8)), 0, 0, 360, float(rng.uniform(0.2, 0.6)), -1)
+        shadow = np.maximum(shadow, cv2.GaussianBlur(ground, (0, 0), max(1.0, wide / 20)))
+    return shadow

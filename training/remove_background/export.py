@@ -25,11 +25,11 @@ import typer
 
 from services.common import images, models
 from training.common import bundle, photographs, runs
-from training.remove_background import evaluate, model
+from training.remove_background import evaluate, lineage, model, split
 from training.remove_background.config import Config, from_json
 from training.remove_background.measures import STRONG, THRESHOLD
 from training.remove_background.sources import DataError
-from training.remove_background.train import BEST, fail
+from training.remove_background.train import BEST, fail, read_weights
 
 OPSET = 18
 # Both exports compute in float32 what the framework does, in another order.
@@ -53,6 +53,8 @@ def convert(network: keras.Model, side: int, folder: Path) -> tuple[Path, Path]:
     import tensorflow as tf
     import tf2onnx
 
+    network = with_resize(network)
+
     @tf.function(input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8, name="images")])
     def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probability": network(tf.cast(images, tf.float32), training=False)[..., 0]}
@@ -69,9 +71,35 @@ def convert(network: keras.Model, side: int, folder: Path) -> tuple[Path, Path]:
         dim.dim_value = side
     if graph.graph.output[0].name != "probability":
         _rename(graph, graph.graph.output[0].name, "probability")
+    for node in graph.graph.node:
+        for attribute in node.attribute if node.op_type == "Resize" else ():
+            # tf2onnx names TensorFlow's own rule, which ONNX has dropped; for twice the size it is the same as these.
+            named = {"coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
+            if attribute.name in named:
+                attribute.s = named[attribute.name]
     del graph.graph.value_info[:]
     onnx.save(graph, folder / models.GRAPH)
     return folder / models.GRAPH, folder / "saved_model"
+
+
+def with_resize(network: keras.Model) -> keras.Model:
+    """The same function with every up-sampling one operation: Keras repeats rows and columns, which ONNX writes as some twenty
+    nodes a level where one ``Resize`` will do."""
+    import tensorflow as tf
+
+    class Nearest(keras.layers.Layer):
+        def call(self, inputs: tf.Tensor) -> tf.Tensor:
+            size = [2 * length for length in inputs.shape[1:3]]
+            return tf.image.resize(inputs, size, tf.image.ResizeMethod.NEAREST_NEIGHBOR)
+
+    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.UpSampling2D):
+            return Nearest(name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    other = keras.models.clone_model(network, clone_function=replaced)
+    other.set_weights(network.get_weights())
+    return other
 
 
 def check(network: keras.Model, graph: Path, saved_model: Path, pictures: Sequence[np.ndarray]) -> dict[str, float]:
@@ -104,27 +132,41 @@ def main(
     golden: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="a picture that may be given away")],
     real: Annotated[Path, typer.Option(exists=True, file_okay=False, help="photographs for the parity check")],
     size: Annotated[int | None, typer.Option(min=64, help="input side, if not the one trained at")] = None,
+    strong: Annotated[float, typer.Option(min=0, max=0.9999, help="a region must reach it somewhere to be object")] = STRONG,
+    mix: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="a bundle to average the weights with")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="of the bundle's weights in the average")] = 0.13,
     licences: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON list of name, items, licence")
     ] = None,
+    notes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Markdown that ends the card")] = None,
+    side: Annotated[split.Side, typer.Option(help="whose pictures are scored")] = split.Side.DEVELOPMENT,
     renders: Annotated[Path | None, typer.Option(exists=True, file_okay=False)] = None,
-    photographs_: Annotated[Path | None, typer.Option("--photographs", exists=True, file_okay=False)] = None,
     pairs: Annotated[list[Path] | None, typer.Option(exists=True, file_okay=False)] = None,
-    buddhas: Annotated[Path | None, typer.Option(exists=True, file_okay=False)] = None,
-    backgrounds: Annotated[Path | None, typer.Option(exists=True, file_okay=False)] = None,
+    made: Annotated[list[Path] | None, typer.Option(exists=True, file_okay=False)] = None,
+    sequences: Annotated[list[Path] | None, typer.Option(exists=True, file_okay=False)] = None,
+    backgrounds: Annotated[list[Path] | None, typer.Option(exists=True, file_okay=False)] = None,
 ) -> None:
     """Export, check, score, write; see the module's docstring."""
     try:
         config, facts = configuration(run)
-        side = size or config.size
-        network = model.build(config, side)
+        before = lineage.of(run / BEST)
+        lineage.check(before, str(run))
+        length = size or config.size
+        network = model.build(config, length)
         network.load_weights(run / BEST)
-        pictures = [photographs.read(path, (side, side), images.ResizeRule.SQUASH) for path in photographs.find(real)[:16]]
+        if mix:
+            # What a network learnt before and forgot since comes back in the mean of both (Wortsman et al. 2022).
+            lineage.check(lineage.of(mix), str(mix))
+            both = zip(read_weights(mix, config), network.get_weights(), strict=True)
+            network.set_weights([share * other + (1 - share) * own for other, own in both])
+        best = max(runs.read_history(run), key=lambda row: row["score"])
+        found = photographs.find(real)[:16]
+        pictures = [photographs.read(path, (length, length), images.ResizeRule.SQUASH) for path in found]
         with tempfile.TemporaryDirectory() as scratch:
-            graph, saved_model = convert(network, side, Path(scratch))
+            graph, saved_model = convert(network, length, Path(scratch))
             parity = check(network, graph, saved_model, pictures)
-            sets = evaluate.held_sets(run, renders, photographs_, tuple(pairs or ()), buddhas, backgrounds)
-            scores = evaluate.evaluate(models.open_session(graph, threads=1), sets)
+            folders = evaluate.Folders(renders, pairs or (), made or (), sequences or (), backgrounds or ())
+            scores = evaluate.evaluate(models.open_session(graph, threads=1), evaluate.pictures(side, folders))
             headline = {f"{key}_{name}": row[key] for name, row in scores.items() for key in row if key != "n"}
             trained = json.loads((run / "data.json").read_text())["train"]
             listed = json.loads(licences.read_text()) if licences else []
@@ -134,23 +176,27 @@ def main(
                 out,
                 graph=graph,
                 saved_model=saved_model,
+                extra_files={lineage.FILE: run / lineage.FILE},
                 golden_picture=golden.read_bytes(),
-                card=card(config, side, scores, parity, listed),
+                card=card(config, length, scores, side, parity, listed) + (notes.read_text(encoding="utf-8") if notes else ""),
                 metrics={
+                    "side": side,
                     "sets": scores,
                     "parity": parity,
                     "parameters": network.count_params(),
                     "configuration": asdict(config),
+                    "draws": int(best["steps"]) * config.batch,
+                    "mixed_with": {mix.name: share} if mix else {},
                 },
                 headline=headline,
                 architecture="U-Net on MobileNetV2",
                 licence="Apache-2.0",
-                input=bundle.Input(height=side, width=side, resize=images.ResizeRule.SQUASH),
+                input=bundle.Input(height=length, width=length, resize=images.ResizeRule.SQUASH),
                 training_data=tuple(bundle.Dataset(**entry) for entry in listed),
                 intended_use=USE,
                 not_for=NOT_FOR,
                 seed=facts["seed"],
-                details={"threshold": THRESHOLD, "strong": STRONG},
+                details={"threshold": THRESHOLD, "strong": strong},
             )
     except (DataError, bundle.ParityError, runs.RunError) as error:
         fail(str(error))
@@ -166,33 +212,41 @@ NOT_FOR = (
 )
 
 
-def card(config: Config, side: int, scores: evaluate.Scores, parity: dict[str, float], data: list[dict[str, Any]]) -> str:
-    """MODEL_CARD.md."""
+def card(
+    config: Config,
+    length: int,
+    scores: evaluate.Scores,
+    side: split.Side,
+    parity: dict[str, float],
+    data: list[dict[str, Any]],
+) -> str:
+    """MODEL_CARD.md, but for what was measured as served."""
     rows = "\n".join("- {name}: {items} ({licence}). {note}".format(**{"note": "", **entry}).rstrip() for entry in data)
     return f"""# remove_background
 
-Which pixels of a photograph are the object? A U-Net on a MobileNetV2 encoder (Bici et al. 2023) at {side} x {side}; photographs
-are squashed to that size, whatever their shape. The output is a probability per pixel; from {THRESHOLD:g} up it is object.
+Which pixels of a photograph are the object? A U-Net on a MobileNetV2 encoder (Bici et al. 2023) at {length} x {length};
+photographs are squashed to that size, whatever their shape. The output is a probability per pixel; from {THRESHOLD:g} up it is
+object.
 
 **For:** {USE}
 
 **Not for:** {NOT_FOR}
 
-What stands on a plinth is object, and so is the base that is carved with it; plinth, table, floor and shadow are background.
-Photographs labelled by a teacher follow the teacher, which mostly takes small bases that belong to the figure as object.
+A plinth that is a separate block is background, and so are table, floor and shadow; what is carved in one with the figure is
+object.
 
 ## Measured on the exported file
 
 {evaluate.table(scores)}
 
-Dice and boundary F (2 pixels of 512) are means over pictures; `photographs` is agreement with the teacher on photographs set
-aside, not truth. Largest difference from Keras: ONNX {parity["onnx"]:.2g}, SavedModel {parity["saved_model"]:.2g}.
+Pictures of the {side} side (`training/remove_background/split.py`), the network's own mask. Dice and boundary F (2 pixels of
+512) are means over pictures. Largest difference from Keras: ONNX {parity["onnx"]:.2g}, SavedModel {parity["saved_model"]:.2g}.
 
 ## Trained on
 
 {rows}
 
-Trained at {config.size} x {config.size} with the loss `{config.loss}`. Scans set aside whole: {", ".join(config.held_scans)}.
+All that these weights and those they began from have seen is in `lineage.json`; `metrics.json` has the settings.
 """
 
 

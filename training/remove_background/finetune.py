@@ -2,14 +2,17 @@
 
 Takes 5 to 30 masked photographs of the object. One in five is set aside, and Dice is told for these before and after; a bundle
 that became no better is not written. Minutes on two cores: the first half of the encoder, which sees edges and textures and
-costs most, stays as it is.
+costs most, stays as it is. Stopped, it goes on from its last checkpoint when the same command is given again; until the bundle
+is written its run lies beside it, in ``.VERSION.run``.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import os
+import shutil
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,14 +24,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import typer
-from tqdm import tqdm
 
 from services.common import models
 from training.common import bundle, runs
-from training.remove_background import data, export, measures, model, sources
+from training.remove_background import data, export, lineage, measures, model, sources
 from training.remove_background.config import Config, from_json
 from training.remove_background.sources import DataError, Source
-from training.remove_background.train import Trainer, fail, set_threads
+from training.remove_background.train import MAY_CHANGE, Trainer, fail, fit, read_weights, set_threads
 
 FEWEST = 5
 # One in so many is set aside.
@@ -36,25 +38,25 @@ SET_ASIDE = 5
 # Layers up to this one keep their weights: two thirds of the encoder's time, a tenth of its weights.
 FROZEN_TO = "block5_add"
 LEARNING_RATE, BATCH, WARMUP, EMA = 3e-4, 8, 20, 0.97
+# Batches between checkpoints.
+STEPS = 20
 
 
 def load(path: Path, steps: int) -> tuple[models.Bundle, Config, list[np.ndarray]]:
     """The bundle, its configuration set for fine-tuning, and its weights as Keras orders them, out of the SavedModel."""
-    import tensorflow as tf
-
     opened = models.load(path)
     try:
         config = from_json(json.loads((path / "metrics.json").read_text())["configuration"])
-        stored = tf.saved_model.load(str(path / "saved_model"))
-        weights = [variable.numpy() for variable in stored.weights]
-    except (OSError, KeyError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{path}: holds no SavedModel of training.remove_background.export ({error})") from error
     settings = {
         "batch": BATCH,
-        "steps": steps,
+        "steps": min(steps, STEPS),
+        "epochs": math.ceil(steps / STEPS),
+        "sizes": (),
         "warmup": WARMUP,
+        "decay": 1.0,
         "ema": EMA,
-        "epochs": 1,
         "augment": True,
         "frozen_to": FROZEN_TO,
     }
@@ -62,7 +64,7 @@ def load(path: Path, steps: int) -> tuple[models.Bundle, Config, list[np.ndarray
     return (
         opened,
         replace(config, size=opened.manifest.input.height, learning_rate=LEARNING_RATE, mixture=mixture, **settings),
-        weights,
+        read_weights(path, config),
     )
 
 
@@ -74,18 +76,21 @@ def split(every: Source) -> tuple[Source, Source]:
     return every.only(lambda name, _: name not in aside), every.only(lambda name, _: name in aside)
 
 
-def tune(config: Config, weights: list[np.ndarray], seen: data.Data, seed: int) -> tuple[keras.Model, float, float]:
-    """Train; returns the network with the averaged weights, and Dice of what was set aside before and after."""
-    trainer = Trainer(config, config.steps)
+def tune(
+    config: Config, weights: list[np.ndarray], seen: data.Data, run: Path, seed: int, before: dict[str, object] | None = None
+) -> tuple[keras.Model, float, float]:
+    """Train, with checkpoints in the folder ``run``; returns the network with the averaged weights, and Dice of what was set
+    aside before and after. ``before``: the lineage of ``weights``."""
+    trainer = Trainer(config, config.epochs * config.steps)
     trainer.model.set_weights(weights)
     trainer.average = trainer.weights()
     network = model.build(config)
     network.set_weights(weights)
-    before = measures.quick(network, seen.held, config.size, 1000)["pairs"]
-    for pixels, masks in tqdm(data.batches(seen, config, seed, 0), "fine-tuning", config.steps, unit="batch", disable=None):
-        trainer.step(pixels, masks)
+    first = measures.quick(network, seen.held, config.size, 1000)["pairs"]
+    fit(trainer, seen, run, seed, before)
+    # Not the best on what was set aside: that would be a choice made on it.
     network.set_weights(trainer.averaged())
-    return network, before, measures.quick(network, seen.held, config.size, 1000)["pairs"]
+    return network, first, measures.quick(network, seen.held, config.size, 1000)["pairs"]
 
 
 def main(
@@ -106,8 +111,12 @@ def main(
     try:
         old, config, weights = load(bundle_, steps)
         train, held = split(sources.pairs(photos, masks))
+        names = [{photos.name: sorted(source.names)} for source in (train, held)]
+        seen = data.Data({"pairs": train}, {"pairs": held}, pairs=("pairs",), seen=names[0], chosen_on=names[1])
+        facts = {**asdict(config), "seed": seed, "bundle": bundle_.name, "photos": names}
+        run = runs.open_run(out.with_name(f".{out.name}.run"), facts, MAY_CHANGE)
         runs.seed_everything(seed)
-        network, before, after = tune(config, weights, data.Data({"pairs": train}, {"pairs": held}), seed)
+        network, before, after = tune(config, weights, seen, run, seed, lineage.of(bundle_))
         told = f"Dice of {len(held)} photographs set aside: {before:.4f} before, {after:.4f} after"
         if after <= before:
             fail(f"{told}; no better, so {out} was not written")
@@ -125,6 +134,7 @@ def main(
                 out,
                 graph=graph,
                 saved_model=saved_model,
+                extra_files={lineage.FILE: run / lineage.FILE},
                 golden_picture=base64.b64decode(golden.image),
                 card=(bundle_ / "MODEL_CARD.md").read_text(encoding="utf-8")
                 + f"\n## Fine-tuned\n\nTo `{photos.name}`. {told}.\n",
@@ -143,6 +153,7 @@ def main(
                     for name in ("architecture", "licence", "input", "intended_use", "not_for", "details")
                 },
             )
+        shutil.rmtree(run)
     except (DataError, models.BundleError, bundle.ParityError, runs.RunError) as error:
         fail(str(error))
     typer.echo(f"{told}; written to {out}")

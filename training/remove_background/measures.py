@@ -40,12 +40,6 @@ def is_empty(mask: np.ndarray) -> bool:
     return bool(mask.mean() <= SPECK)
 
 
-def below_neck(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Dice within the rows of a mask that leaves out head and pedestal on purpose: those rows it says nothing about."""
-    rows = np.flatnonzero(truth.any(axis=1))
-    return dice(mask[rows[0] : rows[-1] + 1], truth[rows[0] : rows[-1] + 1]) if len(rows) else 1.0
-
-
 def quick(network: object, held: Mapping[str, Source], side: int, most: int) -> dict[str, float]:
     """Mean Dice of each held-out set at the network's size, of at most ``most`` pictures evenly spaced; of ``empty``, the share
     left empty."""

