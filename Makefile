@@ -9,7 +9,7 @@ PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check bench photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -22,17 +22,19 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[serve]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli]'
 	@touch $@
 
 # torch first and by version, so that a wheel lying on the machine is preferred to the registry's CUDA build.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e '.[serve,report,train,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli,batch,report,train,dev]'
 	@touch $@ $(VENV)/.serve
 
+# With the mask model, so that `maquette embed --mask` is answered.
 serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stops them
-	$(BIN)/python -m services
+	@MAQUETTE_MASK_MODEL="$${MAQUETTE_MASK_MODEL:-$$(ls -d "$${MAQUETTE_MODELS:-exported_models}"/remove_background/*/ 2>/dev/null | sort -V | tail -1)}" \
+	  exec $(BIN)/python -m services
 
 test: setup-dev lint proto-check  ## Lint, types, and the whole suite
 	$(BIN)/python -m pytest --ignore=tests/training
@@ -53,6 +55,13 @@ proto-check: proto  ## Fail when the committed stubs are not those of protos/
 
 bench: setup-dev  ## Images per second of each service over both transports beside plain ONNX Runtime
 	$(BIN)/python -m benchmarks.serving
+
+hostile: setup-dev  ## Attack a service with default settings, beside a probe, and print the table of SECURITY.md (15 minutes)
+	HOSTILE=full timeout --signal=INT 900 $(BIN)/python -m pytest tests/hostile
+
+# One hour, or SOAK_MINUTES.
+soak: setup-dev  ## Mixed, broken and cancelled traffic for an hour, and what memory does; fails when it grows
+	$(BIN)/python -m tests.hostile.soak
 
 # `make photogrammetry DATA=... SCAN=Demosthenes FLAGS='--size 1600'`; resumed in PHOTOGRAMMETRY, where a new model makes a new column.
 DATA ?= data
