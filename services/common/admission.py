@@ -1,7 +1,8 @@
 """What one process has to give, counted: bytes of messages, decoded pixels, calls. Both transports take from the same.
 
 A quarter of each is kept for single calls that need little. Streams, batches and large demands share the other three
-quarters, so that nobody who asks for much, or often, keeps out who asks for one photograph.
+quarters, so that nobody who asks for much, or often, keeps out who asks for one photograph. Who cannot say how much it needs
+is one of the large while there is room for them; else one such caller at a time is let into the quarter.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class Budget:
         self._sentence, self._gauge = sentence, gauge
         self._used = {True: 0, False: 0}
         self._queues: dict[bool, deque[_Demand]] = {False: deque(), True: deque()}
+        # Those who cannot say how much they need, and how many of them hold room of the quarter.
+        self._unknown: deque[_Demand] = deque()
+        self._guesses = 0
 
     @property
     def used(self) -> int:
@@ -41,8 +45,13 @@ class Budget:
         """
         bulk = bulk or amount > self._total * _LARGE
         amount = min(amount, self._shared if bulk else self._total)
-        demand = _Demand(Lease(self, amount, bulk))
-        queue = self._queues[bulk]
+        return await self._granted(_Demand(Lease(self, amount, bulk)), self._queues[bulk], wait)
+
+    async def guess(self, most: int, *, wait: float | None = 0.0) -> Lease:
+        """For who needs at most ``most`` and says later how much (:meth:`Lease.resize`). Raises ``Overloaded``."""
+        return await self._granted(_Demand(Lease(self, min(most, self._shared), bulk=True)), self._unknown, wait)
+
+    async def _granted(self, demand: _Demand, queue: deque[_Demand], wait: float | None) -> Lease:
         queue.append(demand)
         self._hand_out()
         if not demand.granted.done():
@@ -81,18 +90,16 @@ class Budget:
         self._used[bulk] += amount
         if self._gauge is not None:
             self._gauge.inc(amount)
-        if amount < 0:
-            self._hand_out()
 
     def _hand_out(self) -> None:
+        while self._unknown and self._fits_as_guess(self._unknown[0].lease):
+            self._grant(self._unknown.popleft())
         for bulk, queue in self._queues.items():
             passed_over: list[_Demand] = []
             for demand in list(queue):
                 if self._fits(demand.lease.amount, bulk):
                     queue.remove(demand)
-                    if not demand.granted.done():
-                        self._change(demand.lease.amount, bulk)
-                        demand.granted.set_result(None)
+                    if self._grant(demand):
                         for other in passed_over:
                             other.passed += 1
                 elif not bulk or demand.passed >= _PASSES:
@@ -100,21 +107,45 @@ class Budget:
                 else:
                     passed_over.append(demand)
 
+    def _grant(self, demand: _Demand) -> bool:
+        if demand.granted.done():  # its caller has gone
+            return False
+        self._guesses += demand.lease.guessed
+        self._change(demand.lease.amount, demand.lease.bulk)
+        demand.granted.set_result(None)
+        return True
+
+    def _fits_as_guess(self, lease: Lease) -> bool:
+        """Whether there is room among the large, or in the quarter: for no other beside it, and for no more than that."""
+        waiting = self._queues[True]
+        if not (waiting and waiting[0].passed >= _PASSES) and self._fits(lease.amount, bulk=True):
+            return True
+        amount = min(lease.amount, self._total - self._shared)
+        if self._guesses or not self._fits(amount, bulk=False):
+            return False
+        lease.amount, lease.bulk, lease.guessed = amount, False, True
+        return True
+
 
 class Lease:
     """What was taken, until :meth:`release`, or the end of the block, gives it back. Released by who holds the thing itself."""
 
     def __init__(self, budget: Budget, amount: int, bulk: bool) -> None:
-        self._budget, self.amount, self._bulk = budget, amount, bulk
+        self._budget, self.amount, self.bulk = budget, amount, bulk
+        self.guessed = False
 
     def resize(self, amount: int) -> None:
         """Hold ``amount`` from now on, whether there is room or not: for what is in memory already."""
         change, self.amount = amount - self.amount, amount
-        self._budget._change(change, self._bulk)
+        guessed, self.guessed = self.guessed, False
+        self._budget._guesses -= guessed
+        self._budget._change(change, self.bulk)
+        if change < 0 or guessed:
+            self._budget._hand_out()
 
     def grow(self, amount: int) -> None:
         """Hold ``amount`` more. Raises ``Overloaded`` when there is no room."""
-        if not self._budget._fits(amount, self._bulk):
+        if not self._budget._fits(amount, self.bulk):
             raise errors.Overloaded(self._budget._sentence)
         self.resize(self.amount + amount)
 

@@ -29,7 +29,7 @@ from services.common.runtime import Runtime
 
 DOMAIN = "maquette"
 REQUEST_ID = "x-request-id"
-# Metadata: how many bytes the message of a unary call has. Who says so need not wait until there is room for the largest.
+# Metadata: how many bytes the message of a unary call has. Who says so is not let in one at a time when others send large ones.
 MESSAGE_BYTES = "maquette-message-bytes"
 # Room above the byte limit, so that a photograph a little too large gets our own error and not the transport's.
 HEADROOM = 16 * 2**20
@@ -156,7 +156,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         seconds = min(settings.idle_seconds + (declared / _SLOWEST if length else 0), settings.timeout_seconds)
         self._unannounced += not length
         try:
-            lease = await self._runtime.bytes.take(declared, wait=settings.wait_seconds)
+            take = self._runtime.bytes.take if length else self._runtime.bytes.guess
+            lease = await take(declared, wait=settings.wait_seconds)
         finally:
             self._unannounced -= not length
         with lease:

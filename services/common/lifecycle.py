@@ -56,8 +56,8 @@ class Lifecycle:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         while trim:
             await asyncio.sleep(_TRIM_SECONDS)
-            if self._runtime.bytes.used == 0:
-                await asyncio.to_thread(trim, 0)
+            if self._runtime.ready and self._runtime.bytes.used == 0:
+                await self._runtime.in_thread(trim, 0)
 
     async def _warm_up(self) -> None:
         assert self._server

@@ -41,7 +41,7 @@ def test_bodies_that_stop(pod: Pod) -> None:
     data = tiny.picture(5, (1200, 900), quality=95, format_="JPEG")
     promised = scaled(15, 60) * MEBIBYTE
     head = http1.head("POST", pod.kind.path, content_type="image/jpeg", content_length=promised)
-    with watched(pod, "twelve bodies that stop in the middle", "no bound on time", plain_may_wait=True), ExitStack() as stack:
+    with watched(pod, "twelve bodies that stop in the middle", "no bound on time"), ExitStack() as stack:
         stopped = http1.connections(stack, pod, 12)
         at_once([lambda one=one: http1.send_all_it_takes(one, head + bytes(promised // 2)) for one in stopped], 12)
         steady = stack.enter_context(http1.connection(pod))

@@ -24,8 +24,6 @@ import httpx
 PAUSE = 0.05
 _PATIENCE = 60.0
 _ID = "probe"
-# A gRPC caller who knows nothing of our metadata.
-PLAIN = "plain grpc"
 
 
 @dataclass
@@ -114,7 +112,7 @@ def _main() -> None:
     asks: dict[str, Callable[[], bytes]] = {
         "http": over_http,
         "grpc": lambda: over_grpc(declared),
-        PLAIN: lambda: over_grpc(plain),
+        "plain grpc": lambda: over_grpc(plain),
         "livez": livez,
     }
     first = {name: ask() for name, ask in asks.items()}
