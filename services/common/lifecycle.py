@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -50,14 +49,9 @@ class Lifecycle:
             task.cancel()
 
     async def _give_memory_back(self) -> None:
-        """While nothing is at work, return what large photographs and messages have left in the C library's heap, where it is
-        glibc's: a stream of 16 MiB messages leaves 130 MiB there.
-        """
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        while trim:
+        while True:
             await asyncio.sleep(_TRIM_SECONDS)
-            if self._runtime.ready and self._runtime.bytes.used == 0:
-                await self._runtime.in_thread(trim, 0)
+            await self._runtime.give_memory_back()
 
     async def _warm_up(self) -> None:
         assert self._server

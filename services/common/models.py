@@ -135,6 +135,13 @@ class Bundle:
         """uint8 [batch, height, width, 3] -> one array per graph output, each with the batch axis first."""
         return dict(zip(self.outputs, self.session.run(self.outputs, {"images": batch}), strict=True))
 
+    def shrink(self) -> None:
+        """Return to the system what large batches have left in ONNX Runtime's arena: it does so only at the end of a run."""
+        options = ort.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        wanted = self.manifest.input
+        self.session.run(self.outputs[:1], {"images": np.zeros((1, wanted.height, wanted.width, 3), np.uint8)}, options)
+
     def arrays(self, name: str, *keys: str) -> Tensors:
         """The named arrays of an ``.npz`` of the bundle, never unpickled. Raises :class:`BundleError` when one is missing."""
         if name not in self.manifest.files:
