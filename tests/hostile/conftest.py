@@ -35,7 +35,7 @@ def pods(start: Callable[..., Pod]) -> Callable[..., Pod]:
     there: dict[str, Pod] = {}
 
     def find(name: str = "remove_background", **variables: object) -> Pod:
-        key = f"{name} {sorted(variables.items())}"
+        key = f"{name} {sorted(variables.items(), key=str)}"
         if key in there and there[key].spoiled:
             there.pop(key).kill()
         if key not in there:

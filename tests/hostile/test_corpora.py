@@ -45,9 +45,11 @@ def judge(pod: Pod, files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
 
 
 @pytest.fixture
-def wide(pods: Callable[..., Pod]) -> Pod:
-    """Headers that lie about the size make large pictures of small files; here they stop at twelve megapixels."""
-    return pods(max_megapixels=12, megapixels_in_flight=60)
+def wide(pods: Callable[..., Pod], bundles: Path) -> Pod:
+    """Headers that lie about the size make large pictures of small files; here they stop at twelve megapixels. A small model,
+    so that the time goes to the files.
+    """
+    return pods(models=bundles, max_megapixels=12, megapixels_in_flight=60)
 
 
 def test_mutants(wide: Pod) -> None:
