@@ -16,7 +16,8 @@ from services.common import telemetry
 from services.common.grpc_server import Server
 from services.common.runtime import Runtime, State
 
-# From the first word that the process will end (NOT_SERVING, `Connection: close`) to the end of its listeners. All are answered.
+# From the first word that the process will end (NOT_SERVING, `Connection: close`) to the end of its listeners. Until then
+# every call is answered.
 NOTICE_SECONDS = 2.0
 _TRIM_SECONDS = 10.0
 
