@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -109,7 +110,7 @@ class Ray:
 
 
 def _measured(run: Any, results: Path, answered: Callable[[], float], killed: str, count: int) -> dict[str, Any]:
-    before, began = answered(), time.monotonic()
+    before, began, worked = answered(), time.monotonic(), _worked()
     running = run.begin(results)
     with _watched() as most:
         if killed != "nothing":
@@ -125,11 +126,18 @@ def _measured(run: Any, results: Path, answered: Callable[[], float], killed: st
     files = Counter(run.files(results))
     return {
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(_worked() - worked, 1),
         "most_mib": round(most[0] / 2**20),
         "lost": count - len(files),
         "doubled": files.total() - len(files),
         "asked_again": round(answered() - before) - count,
     }
+
+
+def _worked() -> float:
+    """CPU time of all descendants that have ended, seconds: without the service, which goes on."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @contextmanager

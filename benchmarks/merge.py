@@ -24,22 +24,25 @@ from maquette.batch.store import Store
 from services.common import settings
 
 MOST_MIB = 2048
+# VmHWM, for ru_maxrss begins with what the parent held.
 _RUN = """
-import resource, runpy, sys
+import runpy
+from benchmarks.memory import mebibytes
 try:
     runpy.run_module("maquette.batch.job", run_name="__main__")
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stdout)
+    print(round(mebibytes("VmHWM")))
 """
 _LIST = """
-import resource, sys
+import sys
+from benchmarks.memory import mebibytes
 from maquette.batch.job import _photographs
 from maquette.batch.store import Store
 class Names(Store):
     def is_folder(self): return True
     def names(self, folder=""): return [f"{i % 1000:03d}/{i:07d}.jpg" for i in range(int(sys.argv[1]))]
 names = _photographs(Names("memory://photographs"), Store("memory://results"))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(round(mebibytes("VmHWM")))
 """
 
 
