@@ -13,7 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc.aio import Server as GrpcServer
 
 from services.common import telemetry
-from services.common.grpc_server import Server
+from services.common.grpc_server import SETTLE_SECONDS, Server
 from services.common.runtime import Runtime, State
 
 # From the first word that the process will end (NOT_SERVING, `Connection: close`) to the end of its listeners. Until then
@@ -106,11 +106,17 @@ class Lifecycle:
             await asyncio.sleep(NOTICE_SECONDS)
 
     def _drain(self) -> asyncio.Task[None]:
-        """Refuse new calls; the task ends when gRPC has finished what it has. Asked for again, it is the same task."""
-        self._runtime.drain()
+        """Close gRPC's listener; the task ends when gRPC has finished what it has. Asked for again, it is the same task."""
         if self._drained is None:
-            self._drained = asyncio.ensure_future(self._server.stop() if self._server else asyncio.sleep(0))
+            self._drained = asyncio.ensure_future(self._finish())
         return self._drained
+
+    async def _finish(self) -> None:
+        stopping = asyncio.ensure_future(self._server.stop() if self._server else asyncio.sleep(0))
+        # Calls that were on their way when the listeners closed are answered, too; then nothing new is begun.
+        await asyncio.sleep(SETTLE_SECONDS)
+        self._runtime.drain()
+        await stopping
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -129,9 +129,11 @@ class Runtime(Generic[Parameters, Answer, P]):
             telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, "provider": provider})
 
     def leave(self) -> None:
-        """Be no longer ready, and answer who still asks."""
+        """Be no longer ready, and answer who still asks; a service without its model yet has nothing to answer."""
         if self.state is State.READY:
             self.state = State.LEAVING
+        elif self.state is State.STARTING:
+            self.state = State.DRAINING
         telemetry.READY.set(0)
 
     def drain(self) -> None:
