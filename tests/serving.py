@@ -35,7 +35,7 @@ RETRY = {
     "initialBackoff": "0.5s",
     "maxBackoff": "5s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
 }
 on_both = pytest.mark.parametrize("transport", ["http", "grpc"])
 # No assertion hangs on these: they only end a test whose service is stuck.

@@ -38,6 +38,7 @@ class Store:
     def names(self, folder: str = "") -> list[str]:
         """The files in ``folder`` and below it, relative to the root, sorted; none where there is no such folder."""
         found = self.fs.find(posixpath.join(self.root, folder) if folder else self.root)
+        self.fs.invalidate_cache()  # an object store's driver would keep a kilobyte about each of them
         return sorted(posixpath.relpath(path, self.root) for path in found)
 
     def exists(self, name: str) -> bool:

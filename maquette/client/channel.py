@@ -61,6 +61,8 @@ def open_channel(address: Address, ca: Path | None = None) -> grpc.Channel:
         ("grpc.enable_retries", 0),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
+        # Names are asked anew whenever a connection ends, at most so often. With gRPC's own 30 s new replicas are found late.
+        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
         ("grpc.initial_reconnect_backoff_ms", 250),
         ("grpc.min_reconnect_backoff_ms", 250),
         ("grpc.max_reconnect_backoff_ms", 3000),

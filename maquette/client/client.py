@@ -69,6 +69,7 @@ class Client:
         self._timeout, self._patience = timeout, patience
         self._lock = threading.Lock()
         self._channels: dict[Service, grpc.Channel] = {}
+        self._closes = 0
         if not isinstance(self._server, str):
             unknown = [name for name in self._server if name not in list(Service)]
             if unknown:
@@ -87,6 +88,7 @@ class Client:
             for channel in self._channels.values():
                 channel.close()
             self._channels.clear()
+            self._closes += 1
 
     def classify(self, image: Image, top_k: int | None = None, *, explain: bool | None = None) -> ClassifyResponse:
         """The ``top_k`` types (by default 3) of the sculpture in one photograph, most probable first.
@@ -202,11 +204,13 @@ class Client:
         metadata = (*self._metadata, ("x-request-id", request_id), size)
         budget = Budget(self._timeout, self._patience)
 
+        translate = self._translate(service, request_id)
+
         def attempt() -> Any:
             try:
                 return getattr(self._stub(service), method)(request, timeout=budget.attempt, metadata=metadata)
             except grpc.RpcError as error:
-                raise self._translate(service, request_id)(error) from None
+                raise translate(error) from None
 
         return budget.retrying(*AWAY)(attempt)
 
@@ -233,8 +237,9 @@ class Client:
         return streaming.answers(window, calls)
 
     def _translate(self, service: Service, request_id: str) -> Callable[[grpc.RpcError], errors.MaquetteError]:
-        target = self.address(service).target
-        return lambda error: errors.from_rpc(error, target, request_id)
+        """For one question: :meth:`close` after this ends it."""
+        target, closes = self.address(service).target, self._closes
+        return lambda error: errors.from_rpc(error, target, request_id, closed=self._closes > closes)
 
 
 def _message(service: Service, name: str, fields: Mapping[str, Any]) -> Any:

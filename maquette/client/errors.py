@@ -90,6 +90,8 @@ _CLASSES: dict[str, type[MaquetteError]] = {
 # For failures that gRPC itself reports, without an ErrorInfo of the service.
 _STATUS_CODES = {
     grpc.StatusCode.UNAVAILABLE: "UNREACHABLE",
+    # Of a call that this side did not cancel: its replica closed while the call was on its way.
+    grpc.StatusCode.CANCELLED: "UNREACHABLE",
     grpc.StatusCode.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
     grpc.StatusCode.UNAUTHENTICATED: "UNAUTHENTICATED",
     grpc.StatusCode.UNIMPLEMENTED: "UNSUPPORTED",
@@ -104,11 +106,14 @@ def make(code: str, detail: str, request_id: str = "") -> MaquetteError:
     return kind(code, detail, request_id)
 
 
-def from_rpc(error: Any, target: str, request_id: str) -> MaquetteError:
+def from_rpc(error: Any, target: str, request_id: str, *, closed: bool = False) -> MaquetteError:
     """The exception of a failed call to ``target``: its ``google.rpc.ErrorInfo`` decides, else its gRPC status.
 
+    ``closed``: this side closed the connection during the call, which so was not cancelled by the service.
     ``error`` is a ``grpc.RpcError`` that is a ``grpc.Call`` too, as every call raises it; no type says both.
     """
+    if closed and error.code() is grpc.StatusCode.CANCELLED:
+        return make("INTERNAL", "The client was closed during the call.", request_id)
     details: str = error.details() or ""
     try:
         status = rpc_status.from_call(error)

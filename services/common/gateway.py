@@ -91,7 +91,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._started = True
             headers = [*message["headers"], (b"x-request-id", self._call.request_id.encode())]
-            if self._runtime.state is State.DRAINING:
+            if self._runtime.state in (State.LEAVING, State.DRAINING):
                 # Or the caller would send its next question into a connection that is about to be closed.
                 headers.append((b"connection", b"close"))
             await self._transport_send({**message, "headers": headers})

@@ -55,6 +55,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         self._evicted: set[asyncio.Task[Any]] = set()
         # Those whose caller has an answer to read.
         self._writing: set[asyncio.Task[Any] | None] = set()
+        # Calls so far, and whether none of them is at work.
+        self.begun = 0
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -110,6 +112,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
         async def serve(_: Any, context: Any) -> None:
             self._active += 1
+            self.begun += 1
             self.idle.clear()
             failure: errors.MaquetteError | None = None
             try:

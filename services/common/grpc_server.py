@@ -26,8 +26,8 @@ from services.common.runtime import Runtime
 from services.common.settings import url_host
 
 _MOST_RPCS_A_CONNECTION = 256
-# What the transport gets to send the last answers, once their handlers have returned.
-_LAST_BYTES_SECONDS = 0.5
+# What the transport gets to send the last answers, and to hand over calls that came before its listener was closed.
+SETTLE_SECONDS = 0.5
 
 
 class Server:
@@ -47,10 +47,10 @@ class Server:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_concurrent_streams", _MOST_RPCS_A_CONNECTION),
                 ("grpc.max_connection_idle_ms", 300_000),
-                # gRPC varies it by a tenth, so that callers do not all come back at once. Streams have as long again to end,
-                # calls at the least as long as they may take.
+                # gRPC varies it by a tenth, so that callers do not all come back at once. A call has at the least as long as
+                # it may take.
                 ("grpc.max_connection_age_ms", int(settings.connection_age_seconds * 1000)),
-                ("grpc.max_connection_age_grace_ms", int(max(settings.connection_age_seconds, longest) * 1000)),
+                ("grpc.max_connection_age_grace_ms", int(max(settings.connection_grace_seconds, longest) * 1000)),
                 # What nobody has asked for yet stays with its sender.
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.max_receive_message_length", settings.limits.max_bytes + HEADROOM),
@@ -87,16 +87,22 @@ class Server:
             await self._health.set(name, status)
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, refuse new calls, and give those in flight the drain time.
+        """Say NOT_SERVING, close the listener, and give the calls that came before the drain time.
 
         Someone who watches the health never hangs up, so our own calls are waited for and the rest is ended.
         """
         await self._health.enter_graceful_shutdown()
         stopping = asyncio.ensure_future(self._server.stop(self._runtime.settings.drain_seconds))
-        idle = asyncio.ensure_future(self._interceptor.idle.wait())
-        await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
-        idle.cancel()
-        await self._server.stop(_LAST_BYTES_SECONDS)
+        calls = self._interceptor
+        seen = -1
+        while not stopping.done() and calls.begun != seen:
+            idle = asyncio.ensure_future(calls.idle.wait())
+            await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
+            seen = calls.begun
+            # A call that had come when the listener was closed may not have reached its handler yet: look again.
+            await asyncio.wait({stopping}, timeout=SETTLE_SECONDS)
+        await self._server.stop(0)
         await stopping
 
 

@@ -59,6 +59,8 @@ def routes(
 
     async def ready(_: Request) -> Response:
         runtime.require_ready()
+        if not runtime.ready:
+            raise errors.NotReady("The service is about to shut down; ask another replica.")
         return Response()
 
     async def metrics(_: Request) -> Response:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import Any
 
 from uvicorn import Config, Server
@@ -53,7 +54,10 @@ class _Protocol(HttpToolsProtocol):
         self._task: asyncio.Task[None] | None = None
         # Bytes since the last message ended, and of those, bytes of a body.
         self._received = self._body = 0
-        self._in_headers, self._in_message = True, False
+        # `_begun` from the first byte of a message, `_in_message` from the end of its headers.
+        self._in_headers, self._begun, self._in_message = True, False, False
+        # Varied by a tenth, so that callers do not all come back at once.
+        self._ends = self.loop.time() + self.settings.connection_age_seconds * random.uniform(0.9, 1.1)
         # Ends the connection when headers stay unfinished, or the rest of a body that was answered already does.
         self._clock: asyncio.TimerHandle | None = None
         self.idle_since = self.loop.time()
@@ -108,12 +112,15 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._received, self._body, self._in_headers = 0, 0, True
+        self._received, self._body, self._in_headers, self._begun = 0, 0, True, True
 
     def on_headers_complete(self) -> None:
         self._stop_clock()
         self._in_headers, self._in_message = False, True
         super().on_headers_complete()
+        if self.loop.time() >= self._ends:
+            # Says `Connection: close` with the answer. Whoever keeps a connection would never find new replicas.
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
@@ -121,7 +128,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._stop_clock()
-        self._received, self._in_headers, self._in_message = 0, True, False
+        self._received, self._in_headers, self._begun, self._in_message = 0, True, False, False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -129,6 +136,11 @@ class _Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_message:
             self._start_clock()
+
+    def shutdown(self) -> None:
+        """The server stops: an idle connection ends; a request whose headers are on their way is still answered."""
+        if not self._begun or self.at_work:
+            super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """As uvicorn's, but kept, so that work for a caller who hung up ends."""

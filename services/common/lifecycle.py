@@ -12,11 +12,12 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc.aio import Server as GrpcServer
 
 from services.common import telemetry
-from services.common.grpc_server import Server
+from services.common.grpc_server import SETTLE_SECONDS, Server
 from services.common.runtime import Runtime, State
 
-# Refusals that a client retries (503, UNAVAILABLE) go out this long before connections are closed under it.
-_NOTICE_SECONDS = 1.0
+# From the first word that the process will end (NOT_SERVING, `Connection: close`) to the end of its listeners. Until then
+# every call is answered.
+NOTICE_SECONDS = 2.0
 _TRIM_SECONDS = 10.0
 
 
@@ -27,7 +28,8 @@ class Lifecycle:
         self._runtime, self._service, self._add = runtime, service, add
         self._background: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
-        self._leaving = False
+        self._leaving = self._noticed = False
+        self._drained: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen on gRPC and load the model behind it: probes are answered, NOT_SERVING, while it warms up."""
@@ -42,7 +44,8 @@ class Lifecycle:
         self._spawn(self._give_memory_back())
 
     async def stop(self) -> None:
-        """Finish the gRPC calls in flight within the drain time, then let go of the model."""
+        """HTTP has finished its calls: wait until gRPC has, then let go of the model."""
+        await self._give_notice()
         await self._drain()
         await self._runtime.stop()
         for task in self._background:
@@ -60,7 +63,7 @@ class Lifecycle:
             await self._server.serving(True)
 
     def _catch_signals(self) -> None:
-        """A signal first drains, with both transports still answering, and only then reaches uvicorn, which closes.
+        """A signal first gives notice, with both transports still answering; then both drain at the same time.
 
         uvicorn alone would stop listening at once and tell nobody. A second signal reaches it without delay.
         """
@@ -79,22 +82,35 @@ class Lifecycle:
                 self._leaving = True
 
                 async def leave() -> None:
-                    await self._drain()
+                    await self._give_notice()
+                    draining = self._drain()
                     close(received, before)
+                    await draining
 
                 loop.call_soon_threadsafe(lambda: self._spawn(leave()))
 
             signal.signal(number, handle)
 
-    async def _drain(self) -> None:
-        """Say so on both transports, leave callers and probes a moment to see it, then let gRPC finish what it has."""
-        said = self._runtime.state is State.DRAINING
-        self._runtime.drain()
-        if self._server:
+    async def _give_notice(self) -> None:
+        """Say on both transports that the process will end, and answer for a moment longer those who have not seen it yet."""
+        said, self._noticed = self._noticed, True
+        self._runtime.leave()
+        if self._server and not said:
             await self._server.serving(False)
-            if not said:
-                await asyncio.sleep(_NOTICE_SECONDS)
-            await self._server.stop()
+            await asyncio.sleep(NOTICE_SECONDS)
+
+    def _drain(self) -> asyncio.Task[None]:
+        """Close gRPC's listener; the task ends when gRPC has finished what it has. Asked for again, it is the same task."""
+        if self._drained is None:
+            self._drained = asyncio.ensure_future(self._finish())
+        return self._drained
+
+    async def _finish(self) -> None:
+        stopping = asyncio.ensure_future(self._server.stop() if self._server else asyncio.sleep(0))
+        # Calls that were on their way when the listeners closed are answered, too; then nothing new is begun.
+        await asyncio.sleep(SETTLE_SECONDS)
+        self._runtime.drain()
+        await stopping
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

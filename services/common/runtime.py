@@ -48,6 +48,7 @@ class Predictor(Protocol[Parameters_contra, Answer_co]):
 class State(Enum):
     STARTING = auto()
     READY = auto()
+    LEAVING = auto()  # probes are told so; calls are still answered
     DRAINING = auto()
     FAILED = auto()
 
@@ -129,6 +130,14 @@ class Runtime(Generic[Parameters, Answer, P]):
             provider = bundle.session.get_providers()[0]
             telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, "provider": provider})
 
+    def leave(self) -> None:
+        """Be no longer ready, and answer who still asks; a service without its model yet has nothing to answer."""
+        if self.state is State.READY:
+            self.state = State.LEAVING
+        elif self.state is State.STARTING:
+            self.state = State.DRAINING
+        telemetry.READY.set(0)
+
     def drain(self) -> None:
         """Refuse new calls from now on; those at work go on."""
         if self.state is not State.FAILED:
@@ -147,8 +156,8 @@ class Runtime(Generic[Parameters, Answer, P]):
         return self.state is State.READY
 
     def require_ready(self) -> None:
-        """Raises ``NotReady`` with the reason."""
-        if self.state is not State.READY:
+        """Raises ``NotReady`` with the reason, where a call would be refused."""
+        if self.state in _REFUSALS:
             raise errors.NotReady(_REFUSALS[self.state])
 
     # Not `require_ready`: calls that were let in before a drain began still need these two to finish.

@@ -77,7 +77,10 @@ class Settings(BaseSettings):
     connection_age_seconds: float = Field(
         300.0,
         ge=1,
-        description="age at which a gRPC connection is asked to end; its streams may take as long again",
+        description="age, within a tenth, at which a connection is asked to end, so that its caller finds new replicas",
+    )
+    connection_grace_seconds: float = Field(
+        300.0, ge=1, description="longest that the streams of a gRPC connection may go on beyond its age"
     )
     drain_seconds: float = Field(10.0, ge=0, description="time for calls in flight to finish after SIGTERM")
     api_key: SecretStr | None = Field(

@@ -1,7 +1,8 @@
 """A real cluster, from KUBECONFIG.
 
-It needs: Kubernetes 1.29 or newer; 6 allocatable cores and 8 GiB in all; the images of the local overlay on its nodes
-(docs/operations.md, "On kind"); and the right to make the namespace `maquette`, which the tests fill and remove.
+It needs: Kubernetes 1.29 or newer; 9 allocatable cores and 14 GiB in all, for pods that leave keep theirs for a minute; the
+images of the local overlay on its nodes (docs/operations.md, "On kind"); and the right to make the namespace `maquette`, which
+the tests fill and remove. A node is drained where there are two.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ WRONG = {
     "IDLE_SECONDS": "0",
     "TIMEOUT_SECONDS": "0",
     "CONNECTION_AGE_SECONDS": "0",
+    "CONNECTION_GRACE_SECONDS": "0",
     "DRAIN_SECONDS": "-1",
     "API_KEY": "fifteen letters",
     "TLS_CERTIFICATE": "/nowhere/certificate.pem",

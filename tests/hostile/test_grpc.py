@@ -113,7 +113,7 @@ def test_headers_alone(pod: Pod) -> None:
 
 def test_answers_nobody_reads(pods: Callable[..., Pod]) -> None:
     """Cut-outs of some megabytes to callers whose window never opens: what they hold is given back with their connections."""
-    pod = pods(connection_age_seconds=2, wait_seconds=2, timeout_seconds=8)
+    pod = pods(connection_age_seconds=2, connection_grace_seconds=2, wait_seconds=2, timeout_seconds=8)
     data = encode(Image.effect_noise((1000, 700), 90).convert("RGB"), "JPEG", quality=90)
     message = pod.kind.request(data, output="cutout").SerializeToString()
     count = scaled(12, 48)

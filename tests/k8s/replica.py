@@ -12,7 +12,10 @@ from tests import serving
 
 
 class Replica:
-    """``inside`` is a command that runs another where the replica is to be, a network namespace for one."""
+    """``inside`` is a command that runs another where the replica is to be, a network namespace for one.
+
+    ``variables`` are settings of the service.
+    """
 
     def __init__(
         self,
@@ -21,6 +24,7 @@ class Replica:
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
         ports: Sequence[int] = (),
+        **variables: object,
     ) -> None:
         self.ports = ports or serving.free_ports(2)
         self.inside = inside
@@ -35,6 +39,7 @@ class Replica:
             "MAQUETTE_GRPC_PORT": str(self.ports[1]),
             "BENTOML_HOME": str(home / f"{host}-{self.ports[0]}"),
         }
+        environment |= {f"MAQUETTE_{name.upper()}": str(value) for name, value in variables.items()}
         Path(environment["BENTOML_HOME"]).mkdir()
         command = [*inside, sys.executable, "-m", "services.pod", "classify"]
         with self._log.open("wb") as log:

@@ -46,6 +46,7 @@ class Faults:
     hang_streams: int = 0  # so many streams are silent ...
     hang_after: int = 0  # ... after so many answers
     hang_unary: int = 0
+    cancelled: int = 0  # so many calls and streams end with CANCELLED, as those that reach a listener that closes
     slow_answers: float = 0  # seconds that each answer of a stream but the first takes
     poison: bytes = b"\x00poison"  # a stream that meets this ends with INTERNAL
 
@@ -120,6 +121,7 @@ class Server:
 
         async def one(request: Any, context: Any) -> Any:
             request_id = await self._enter(method, context)
+            await self._cancel(context)
             if self.faults.hang_unary:
                 self.faults.hang_unary -= 1
                 await asyncio.sleep(3600)
@@ -133,6 +135,7 @@ class Server:
 
         async def many(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
             request_id = await self._enter(f"{method}Stream", context)
+            await self._cancel(context)
             hangs = self.faults.hang_streams > 0
             self.faults.hang_streams -= hangs
             breaks, count = self.faults.break_streams > 0, 0
@@ -174,6 +177,11 @@ class Server:
         for name, response in {"GetModel": _model(service, message), **_others(service, message)}.items():
             handlers[name] = _handler(grpc.unary_unary_rpc_method_handler, fixed(name, response), message, name)
         return grpc.method_handlers_generic_handler(contract.full_name, handlers)
+
+    async def _cancel(self, context: Any) -> None:
+        if self.faults.cancelled:
+            self.faults.cancelled -= 1
+            await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
 
     async def _enter(self, name: str, context: Any) -> str:
         metadata = dict(context.invocation_metadata())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import grpc
@@ -294,9 +295,19 @@ def test_not_ready_while_draining(serve: Callable[..., Served]) -> None:
         watch = health_pb2_grpc.HealthStub(served.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
         states = iter(watch)
         assert next(states).status == health_pb2.HealthCheckResponse.SERVING
+        items: Queue[object] = Queue()
+        stream = served.stub.ClassifyStream(iter(items.get, None), timeout=60)
+
+        def item_refused() -> bool:
+            items.put(served.kind.item("late", GOOD))
+            return bool(next(stream).error.code == "NOT_READY")
+
+        assert not item_refused()
         served.terminate()
         assert next(states).status == health_pb2.HealthCheckResponse.NOT_SERVING
         until(lambda: grpc_refused(served) is grpc.StatusCode.UNAVAILABLE, lambda: "gRPC goes on taking calls")
+        until(item_refused, lambda: "the stream goes on")
+        items.put(None)
         upload.sendall(GOOD[-1:])
         answer = upload.recv(65536)
         assert b" 200 OK" in answer and b"\r\nconnection: close\r\n" in answer, answer

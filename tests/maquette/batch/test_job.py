@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from PIL import Image
 
-from maquette.batch import parts
+from maquette.batch import job, parts
 from maquette.batch.store import Store
 from tests import serving, tiny
 from tests.maquette.conftest import photograph
@@ -183,6 +184,33 @@ def test_a_marker_of_an_earlier_run_does_not_count(server: Server, job_folders: 
     for index in range(2):
         run(*words, "--patience", 1, index=index)
     assert "1 of 2 shards have not finished" in run("collect", results, "--shards", 2).stderr
+
+
+def test_folders_of_another_file_system(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """As s3:// and gs:// are: no path of this machine. fsspec's own in memory needs this process, and no account."""
+    files = fsspec.filesystem("memory")
+    files.pipe({f"/photos/left/{index}.jpg": photograph(40 * index) for index in range(4)})
+    words = ["memory://photos", "memory://results", "--shards", "2", "--server", server.address]
+    try:
+        for step in (
+            ["run", "remove_background", *words, "--index", "0"],
+            ["run", "remove_background", *words, "--index", "1"],
+        ):
+            assert ended(step) == 0, capsys.readouterr().err
+        assert ended(["collect", "memory://results", "--shards", "2"]) == 0, capsys.readouterr().err
+        records = [json.loads(line) for line in files.cat_file("/results/records.jsonl").splitlines()]
+        assert [record["file"] for record in records] == [f"left/{index}.jpg" for index in range(4)]
+        assert len(files.find("/results/masks")) == 4
+        assert not files.exists("/results/unfinished")
+        assert ended(["run", "classify", *words]) == 2, "the results are another job's"
+    finally:
+        files.rm("/", recursive=True)
+
+
+def ended(words: list[str]) -> Any:
+    with pytest.raises(SystemExit) as caught:
+        job.main(words)
+    return caught.value.code or 0
 
 
 def test_two_jobs_do_not_meet_in_one_folder(server: Server, job_folders: tuple[Path, Path]) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -16,6 +17,7 @@ import trustme
 
 import maquette
 from maquette import Client, Service
+from tests import serving
 from tests.maquette.conftest import photograph
 from tests.maquette.server import VERSION, Server
 
@@ -208,6 +210,25 @@ def test_a_draining_service_is_left_and_its_items_sent_again(client: Client, ser
     answers = list(client.classify_many([photograph(0)] * 6))
     assert [answer.error for answer in answers] == [None] * 6
     assert server.seen.calls == {"ClassifyStream": 2}
+
+
+def test_a_call_that_the_service_cancels_is_made_again(client: Client, server: Server) -> None:
+    server.faults.cancelled = 1
+    assert client.classify(photograph(0)).predictions
+    server.faults.cancelled = 1
+    assert [answer.error for answer in client.classify_many([photograph(0)] * 3)] == [None] * 3
+    assert server.seen.calls == {"Classify": 2, "ClassifyStream": 2}
+
+
+def test_a_call_that_this_side_closes_is_not_made_again(server: Server) -> None:
+    server.faults.hang_unary = 1
+    with Client(server.address) as client, ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.classify, photograph(0))
+        serving.until(lambda: server.seen.calls["Classify"], lambda: "the call did not arrive")
+        client.close()
+        with pytest.raises(maquette.MaquetteError, match="closed during the call"):
+            call.result()
+    assert server.seen.calls == {"Classify": 1}
 
 
 def test_an_item_that_breaks_the_stream_is_that_items_error(client: Client, server: Server) -> None:
