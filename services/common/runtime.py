@@ -123,9 +123,10 @@ class Runtime(Generic[Parameters, Answer, P]):
             self.state = State.READY
             telemetry.READY.set(1)
             version = bundle.manifest.version
-            telemetry.MODEL.labels(self.service, version).set(1)
-            provider = bundle.session.get_providers()[0]
-            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, "provider": provider})
+            telemetry.MODEL.labels(self.service, version, bundle.precision).set(1)
+            graph = {"provider": bundle.session.get_providers()[0], "precision": bundle.precision}
+            timed = {"milliseconds": {name: round(value, 1) for name, value in bundle.milliseconds.items()}}
+            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, **graph, **timed})
 
     def drain(self) -> None:
         """Refuse new calls from now on; those at work go on."""
@@ -270,7 +271,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         settings = self.settings
         folder = settings.models / self.service
         path = folder / settings.model_version if settings.model_version else models.latest(settings.models, self.service)
-        bundle = models.load(path)
+        bundle = models.load(path, precision=settings.precision)
         if bundle.manifest.service != self.service:
             raise models.BundleError(f"{path}: is a bundle of {bundle.manifest.service}, not of {self.service}")
         return bundle, self._make_predictor(bundle)
