@@ -1,20 +1,16 @@
 """Model bundles: read and verify one, open its ONNX graph, hold it to its golden answer.
 
 A bundle is a folder ``exported_models/<service>/<version>/``; its facts live in ``manifest.json`` (see :class:`Manifest`).
-Training writes the same :class:`Manifest` and :class:`Golden`, so that the two sides cannot drift apart. Beside the float32
-graph a bundle may hold its int8 twin (:class:`Twin`): the same network in 8-bit integers, faster where the processor has
-instructions for them.
+Training writes the same :class:`Manifest` and :class:`Golden`, so that the two sides cannot drift apart.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import logging
-import time
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -28,9 +24,6 @@ from services.common import errors, images
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 MANIFEST, GRAPH, GOLDEN = "manifest.json", "model.onnx", "golden.json"
-TWIN_GRAPH, TWIN = "model.int8.onnx", "int8.json"
-# Runs of each graph when the faster one is looked for: the quickest of them counts, for others use the processor too.
-_TIMED_RUNS = 7
 
 Precision = Literal["float32", "int8"]
 
@@ -126,25 +119,6 @@ class Golden(_Frozen):
         return cls(image=base64.b64encode(picture).decode(), outputs=samples, tolerance=tolerance)
 
 
-class Twin(_Frozen):
-    """What is known of ``model.int8.onnx``: in ``int8.json``, written by ``training.common.quantise``.
-
-    ``made_from`` is the sha256 of the ``model.onnx`` it was made from: beside another one it is not used. ``outputs`` are its
-    answer to the picture of ``golden.json``; ``tolerances`` are absolute, by output, and leave room for machines that round
-    otherwise. ``metrics`` compare it with the float32 graph on held-out data. Its ``embedding_space`` is the manifest's where
-    neighbours are the same in both.
-    """
-
-    sha256: str
-    made_from: str
-    outputs: dict[str, Sample]
-    tolerances: dict[str, float]
-    metrics: dict[str, float]
-    embedding_space: str | None = None
-    command: str
-    created: str = Field(description="UTC time, ISO 8601")
-
-
 @dataclass(frozen=True)
 class Bundle:
     """A verified bundle with its open session.
@@ -178,109 +152,67 @@ class Bundle:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BundleError(f"{self.path / name}: {error}") from error
 
-    def check_golden(self, twin: Twin | None = None) -> None:
-        """Run the golden picture through decode, resize and graph; raise :class:`BundleError` when the answer differs.
+    def check_golden(self) -> None:
+        """Run the golden picture through decode, resize and graph; raise :class:`BundleError` when the answer differs."""
+        golden = self.golden()
+        self.check(golden.outputs, dict.fromkeys(golden.outputs, golden.tolerance), GRAPH)
 
-        Of the int8 ``twin`` the answer is its own.
-        """
-        golden, picture = _parse(Golden, self.path / GOLDEN), golden_picture(self)
-        graph = self.path / (TWIN_GRAPH if twin else GRAPH)
+    def golden(self) -> Golden:
+        """Raises :class:`BundleError` when the file is not as it should be."""
+        return _parse(Golden, self.path / GOLDEN)
+
+    def golden_picture(self) -> images.RGB:
+        """The golden photograph, prepared for the graph. Raises :class:`BundleError`."""
+        try:
+            decoded = images.decode(base64.b64decode(self.golden().image), images.Limits(), images.Frame.DISPLAY)
+        except (errors.MaquetteError, ValueError) as error:
+            raise BundleError(f"{self.path / GOLDEN}: {error}") from error
+        return self.prepare(decoded.pixels)
+
+    def check(self, outputs: Mapping[str, Sample], tolerances: Mapping[str, float], graph: str) -> None:
+        """Raises :class:`BundleError` when the answer to the golden picture is not this one. ``graph``: the file to name."""
+        picture = self.golden_picture()
         # Two at once: a graph without a batch axis would pass alone and fail its first callers.
         try:
             answers = self.run(np.stack([picture, picture]))
         except Exception as error:  # onnxruntime raises its own unexported classes
-            raise BundleError(f"{graph}: cannot answer two pictures at once: {error}") from error
-        for name, expected in (twin or golden).outputs.items():
+            raise BundleError(f"{self.path / graph}: cannot answer two pictures at once: {error}") from error
+        for name, expected in outputs.items():
             if name not in answers:
                 raise BundleError(f"{self.path / GOLDEN}: the graph has no output {name!r}")
             if answers[name].shape[:1] != (2,):
-                raise BundleError(f"{graph}: output {name!r} has no batch axis, its shape is {answers[name].shape}")
+                raise BundleError(f"{self.path / graph}: output {name!r} has no batch axis, its shape is {answers[name].shape}")
             sample = Sample.of(answers[name][1:])
             if sample.shape != expected.shape:
                 raise BundleError(f"{self.path}: output {name!r} has shape {sample.shape}, golden {expected.shape}")
             worst = float(np.abs(np.subtract(sample.values, expected.values)).max())
-            allowed = twin.tolerances.get(name, 0.0) if twin else golden.tolerance
+            allowed = tolerances.get(name, 0.0)
             if not worst <= allowed:
                 raise BundleError(
-                    f"{graph}: output {name!r} differs from the golden answer by {worst:.3g}, "
+                    f"{self.path / graph}: output {name!r} differs from the golden answer by {worst:.3g}, "
                     f"allowed {allowed:.3g}; the graph or its runtime is not the one that was exported"
                 )
 
 
-def load(path: Path, *, threads: int = 1, precision: Precision | Literal["auto"] = "float32") -> Bundle:
+def load(path: Path, *, threads: int = 1) -> Bundle:
     """Open the bundle in ``path`` on ``threads`` intra-op threads and check its golden answer.
 
-    ``auto`` takes the int8 twin where there is one, its golden answer holds, its embedding space is the bundle's and it is
-    faster on this machine; ``int8`` takes it in any case. Raises :class:`BundleError` for a missing or malformed file, a wrong
-    sha256, or an answer that is not the golden one.
+    Raises :class:`BundleError` for a missing or malformed file, a wrong sha256, or an answer that is not the golden one.
+    :mod:`services.common.twins` opens the int8 twin of its graph.
     """
     manifest = _parse(Manifest, path / MANIFEST)
     for name, expected in {GRAPH: "", **manifest.files}.items():
         if Path(name).name != name or not (path / name).is_file():
             raise BundleError(f"{path / name}: missing")
-        _require_digest(path / name, expected)
+        require_digest(path / name, expected)
     session = open_session(path / GRAPH, threads=threads)
     bundle = Bundle(path, manifest, session, tuple(output.name for output in session.get_outputs()))
     bundle.check_golden()
-    if precision == "float32" or (precision == "auto" and not (path / TWIN).is_file()):
-        return bundle
-    try:
-        twin = _load_twin(bundle, threads)
-    except BundleError as error:
-        if precision == "int8":
-            raise
-        logging.getLogger("maquette").warning("the int8 twin is not used", extra={"reason": str(error)})
-        return bundle
-    if precision == "int8":
-        return twin
-    if twin.manifest.embedding_space != manifest.embedding_space:
-        return bundle  # which space vectors live in must not depend on the machine
-    milliseconds = _time((bundle, twin))
-    faster = min((bundle, twin), key=lambda one: milliseconds[one.precision])
-    return replace(faster, milliseconds=milliseconds)
+    return bundle
 
 
-def golden_picture(bundle: Bundle) -> images.RGB:
-    """The photograph of ``golden.json``, prepared for the graph. Raises :class:`BundleError`."""
-    golden = _parse(Golden, bundle.path / GOLDEN)
-    try:
-        decoded = images.decode(base64.b64decode(golden.image), images.Limits(), images.Frame.DISPLAY)
-    except (errors.MaquetteError, ValueError) as error:
-        raise BundleError(f"{bundle.path / GOLDEN}: {error}") from error
-    return bundle.prepare(decoded.pixels)
-
-
-def _load_twin(bundle: Bundle, threads: int) -> Bundle:
-    facts, graph = _parse(Twin, bundle.path / TWIN), bundle.path / TWIN_GRAPH
-    if facts.made_from != bundle.manifest.files[GRAPH]:
-        raise BundleError(f"{bundle.path / TWIN}: was made from another {GRAPH}; make it again with training.common.quantise")
-    if not graph.is_file():
-        raise BundleError(f"{graph}: missing")
-    _require_digest(graph, facts.sha256)
-    session = open_session(graph, threads=threads)
-    if missing := set(bundle.outputs) - {output.name for output in session.get_outputs()}:
-        raise BundleError(f"{graph}: has no output {', '.join(sorted(missing))}")
-    manifest = bundle.manifest.model_copy(update={"embedding_space": facts.embedding_space})
-    twin = replace(bundle, manifest=manifest, session=session, precision="int8")
-    twin.check_golden(facts)
-    return twin
-
-
-def _time(bundles: tuple[Bundle, ...]) -> dict[Precision, float]:
-    """Milliseconds that one picture takes each graph: the least of several alternating runs."""
-    wanted = bundles[0].manifest.input
-    picture = np.zeros((1, wanted.height, wanted.width, 3), np.uint8)
-    best: dict[Precision, float] = {}
-    for _ in range(_TIMED_RUNS):
-        for bundle in bundles:
-            started = time.perf_counter()
-            bundle.run(picture)
-            took = (time.perf_counter() - started) * 1000
-            best[bundle.precision] = min(took, best.get(bundle.precision, took))
-    return best
-
-
-def _require_digest(path: Path, expected: str) -> None:
+def require_digest(path: Path, expected: str) -> None:
+    """Raises :class:`BundleError` when the file's sha256 is another."""
     actual = sha256(path)
     if actual != expected:
         raise BundleError(f"{path}: sha256 is {actual}, the manifest says {expected or 'nothing'}")

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from services.common import errors, images, models, telemetry
+from services.common import errors, images, models, telemetry, twins
 from services.common.admission import Budget
 from services.common.batching import Batcher
 from services.common.models import Tensors
@@ -271,7 +271,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         settings = self.settings
         folder = settings.models / self.service
         path = folder / settings.model_version if settings.model_version else models.latest(settings.models, self.service)
-        bundle = models.load(path, precision=settings.precision)
+        bundle = twins.load(path, settings.precision)
         if bundle.manifest.service != self.service:
             raise models.BundleError(f"{path}: is a bundle of {bundle.manifest.service}, not of {self.service}")
         return bundle, self._make_predictor(bundle)

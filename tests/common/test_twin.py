@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.common import models
+from services.common import models, twins
 from services.common.models import BundleError
 from tests import tiny
 from tests.serving import Served
@@ -42,7 +42,7 @@ def edit(path: Path, **changes: object) -> None:
 
 
 def test_the_twin_answers_nearly_alike_and_only_when_asked(folder: Path) -> None:
-    float32, int8 = models.load(folder), models.load(folder, precision="int8")
+    float32, int8 = models.load(folder), twins.load(folder, "int8")
     assert (float32.precision, int8.precision) == ("float32", "int8")
     ours, theirs = float32.run(CALIBRATION), int8.run(CALIBRATION)
     assert np.abs(ours["probabilities"] - theirs["probabilities"]).max() < 0.1
@@ -50,43 +50,43 @@ def test_the_twin_answers_nearly_alike_and_only_when_asked(folder: Path) -> None
 
 
 def test_auto_measures_both_and_takes_the_faster(folder: Path) -> None:
-    bundle = models.load(folder, precision="auto")
+    bundle = twins.load(folder, "auto")
     assert set(bundle.milliseconds) == {"float32", "int8"}
     assert bundle.milliseconds[bundle.precision] == min(bundle.milliseconds.values())
 
 
 def test_auto_without_a_twin_is_float32_and_int8_is_refused(bundles: Path) -> None:
     folder = bundles / "classify" / "0.0.1"
-    assert models.load(folder, precision="auto").precision == "float32"
+    assert twins.load(folder, "auto").precision == "float32"
     with pytest.raises(BundleError, match=r"int8\.json"):
-        models.load(folder, precision="int8")
+        twins.load(folder, "int8")
 
 
 def _of_another_graph(folder: Path) -> None:
-    edit(folder / models.TWIN, made_from="0" * 64)
+    edit(folder / twins.FACTS, made_from="0" * 64)
 
 
 def _changed(folder: Path) -> None:
-    with (folder / models.TWIN_GRAPH).open("ab") as stream:
+    with (folder / twins.GRAPH).open("ab") as stream:
         stream.write(b"\0")
 
 
 def _gone(folder: Path) -> None:
-    (folder / models.TWIN_GRAPH).unlink()
+    (folder / twins.GRAPH).unlink()
 
 
 def _answers_otherwise(folder: Path) -> None:
-    twin = json.loads((folder / models.TWIN).read_text())
+    twin = json.loads((folder / twins.FACTS).read_text())
     twin["outputs"]["probabilities"]["values"][0] += 0.5
-    edit(folder / models.TWIN, **twin)
+    edit(folder / twins.FACTS, **twin)
 
 
 def _lacks_an_output(folder: Path) -> None:
-    shutil.copyfile(folder / models.GRAPH, folder / models.TWIN_GRAPH)
-    model = tiny.onnx.load(folder / models.TWIN_GRAPH)
+    shutil.copyfile(folder / models.GRAPH, folder / twins.GRAPH)
+    model = tiny.onnx.load(folder / twins.GRAPH)
     del model.graph.output[1:]
-    tiny.onnx.save(model, folder / models.TWIN_GRAPH)
-    edit(folder / models.TWIN, sha256=models.sha256(folder / models.TWIN_GRAPH))
+    tiny.onnx.save(model, folder / twins.GRAPH)
+    edit(folder / twins.FACTS, sha256=models.sha256(folder / twins.GRAPH))
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def _lacks_an_output(folder: Path) -> None:
 )
 def test_a_twin_that_does_not_hold_leaves_float32_to_answer(folder: Path, damage: Callable[[Path], None], said: str) -> None:
     damage(folder)
-    assert models.load(folder, precision="auto").precision == "float32"
+    assert twins.load(folder, "auto").precision == "float32"
     with pytest.raises(BundleError, match=said):
-        models.load(folder, precision="int8")
+        twins.load(folder, "int8")
 
 
 def test_which_space_vectors_live_in_does_not_depend_on_the_machine(bundles: Path, tmp_path: Path) -> None:
     folder = with_twin(Path(shutil.copytree(bundles / "embed_latent" / "0.0.1", tmp_path / "0.0.1")))
     own = models.load(folder).manifest.embedding_space
-    edit(folder / models.TWIN, embedding_space=f"{own}/int8")
-    assert models.load(folder, precision="auto").manifest.embedding_space == own
-    assert models.load(folder, precision="int8").manifest.embedding_space == f"{own}/int8"
+    edit(folder / twins.FACTS, embedding_space=f"{own}/int8")
+    assert twins.load(folder, "auto").manifest.embedding_space == own
+    assert twins.load(folder, "int8").manifest.embedding_space == f"{own}/int8"
 
 
 def test_a_twin_that_loses_too_much_is_not_written(bundles: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from services.common import models
+from services.common import models, twins
 from training.common import photographs
 from training.common.bundle import command_line
 from training.common.graphs import widen_normalisation
@@ -83,14 +83,14 @@ def write(
     measure: Measure,
     limits: Mapping[str, float],
     keep: Sequence[str] = (),
-) -> models.Twin:
+) -> twins.Twin:
     """Put a twin beside the graph of a bundle. ``measure`` turns a graph's answers into metrics, greater is better.
 
     ``limits``: how much less than float32's a metric may be. Raises :class:`QuantisationError` where it is more, and leaves the
     bundle as it was.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        graph = Path(temporary) / models.TWIN_GRAPH
+        graph = Path(temporary) / twins.GRAPH
         quantise(bundle.path / models.GRAPH, calibration, graph, keep)
         session = models.open_session(graph, threads=1)
 
@@ -102,9 +102,9 @@ def write(
         metrics = {f"float32_{name}": value for name, value in floats.items()} | {f"int8_{k}": v for k, v in integers.items()}
         if too_much := [f"{name} {lost[name]:.4f}, allowed {limits[name]:.4f}" for name in limits if lost[name] > limits[name]]:
             raise QuantisationError(f"the twin loses too much: {'; '.join(too_much)} ({metrics})")
-        picture = models.golden_picture(bundle)
+        picture = bundle.golden_picture()
         outputs = {name: models.Sample.of(value) for name, value in answers(picture[None]).items()}
-        twin = models.Twin(
+        twin = twins.Twin(
             sha256=models.sha256(graph),
             made_from=bundle.manifest.files[models.GRAPH],
             outputs=outputs,
@@ -115,14 +115,14 @@ def write(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         # The facts last: a graph without them is not used.
-        (bundle.path / models.TWIN).unlink(missing_ok=True)
-        partial = bundle.path / f".{models.TWIN_GRAPH}.partial"
+        (bundle.path / twins.FACTS).unlink(missing_ok=True)
+        partial = bundle.path / f".{twins.GRAPH}.partial"
         shutil.copyfile(graph, partial)
-        partial.rename(bundle.path / models.TWIN_GRAPH)
-    facts = bundle.path / f".{models.TWIN}.partial"
+        partial.rename(bundle.path / twins.GRAPH)
+    facts = bundle.path / f".{twins.FACTS}.partial"
     facts.write_text(twin.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    facts.rename(bundle.path / models.TWIN)
-    models.load(bundle.path, precision="int8")
+    facts.rename(bundle.path / twins.FACTS)
+    twins.load(bundle.path, "int8")
     return twin
 
 
