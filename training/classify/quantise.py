@@ -30,12 +30,12 @@ def main(
     calibrate: Annotated[Path, typer.Option(exists=True, file_okay=False, help="photographs to calibrate with")],
     held: Annotated[Path, typer.Option(exists=True, file_okay=False, help="labelled photographs that no training saw")],
     count: Annotated[int, typer.Option(help="photographs to calibrate with")] = 40,
-    keep: Annotated[list[str] | None, typer.Option(help="nodes that stay in float32, by how their names begin")] = None,
+    keep: Annotated[int, typer.Option(help="so many convolutions at the start stay in float32")] = 0,
 ) -> None:
     """Write the twin, or say why not."""
     opened = models.load(bundle)
     try:
-        twin = quantise.write(opened, quantise.pictures(opened, calibrate, count), _measure(opened, held), LIMITS, keep or ())
+        twin = quantise.write(opened, quantise.pictures(opened, calibrate, count), _measure(opened, held), LIMITS, keep)
     except (quantise.QuantisationError, models.BundleError) as error:
         fail(str(error))
     typer.echo("\n".join(f"{name}: {value:.4f}" for name, value in twin.metrics.items()))

@@ -10,10 +10,11 @@ photographs that were not calibrated with; :func:`write` refuses a twin that los
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,8 +54,8 @@ def pictures(bundle: models.Bundle, folder: Path, count: int, seed: int = 0) -> 
     return np.stack([photographs.read(found[i], size, wanted.resize) for i in sorted(chosen)])
 
 
-def quantise(graph: Path, calibration: Pictures, target: Path, keep: Sequence[str] = ()) -> None:
-    """``graph`` -> its int8 twin ``target``. ``keep``: names of nodes that stay in float32, or how they begin."""
+def quantise(graph: Path, calibration: Pictures, target: Path, keep: int = 0) -> None:
+    """``graph`` -> its int8 twin ``target``. ``keep``: so many convolutions at its start stay in float32."""
     # It recommends what is done here already.
     logging.getLogger().setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as temporary:
@@ -63,7 +64,8 @@ def quantise(graph: Path, calibration: Pictures, target: Path, keep: Sequence[st
         widen_normalisation(model)
         onnx.save(model, prepared)
         quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-        names = [node.name for node in onnx.load(prepared).graph.node]
+        nodes = onnx.load(prepared).graph.node
+        seen = (node.op_type == "Conv" for node in nodes)
         quantize_static(
             str(prepared),
             str(target),
@@ -73,7 +75,9 @@ def quantise(graph: Path, calibration: Pictures, target: Path, keep: Sequence[st
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_QUANTISED,
-            nodes_to_exclude=[name for name in names if name.startswith(tuple(keep))],
+            nodes_to_exclude=[
+                node.name for node, count in zip(nodes, itertools.accumulate(seen), strict=True) if count <= keep
+            ],
         )
 
 
@@ -82,7 +86,7 @@ def write(
     calibration: Pictures,
     measure: Measure,
     limits: Mapping[str, float],
-    keep: Sequence[str] = (),
+    keep: int = 0,
 ) -> twins.Twin:
     """Put a twin beside the graph of a bundle. ``measure`` turns a graph's answers into metrics, greater is better.
 

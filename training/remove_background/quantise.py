@@ -3,7 +3,7 @@
     python -m training.remove_background.quantise exported_models/remove_background/0.3.0 \\
       --calibrate data/masks_pascal_s/images --pairs data/masks_ecssd --backgrounds data/scenes_empty
 
-Which nodes stay in float32 (``--keep``) is chosen with ``--side development``; the twin is written on ``test``.
+How many convolutions stay in float32 (``--keep``) is chosen with ``--side development``; the twin is written on ``test``.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def main(
     ] = None,
     side: Annotated[split.Side, typer.Option(help="whose pictures")] = split.Side.TEST,
     count: Annotated[int, typer.Option(help="photographs to calibrate with")] = 40,
-    keep: Annotated[list[str] | None, typer.Option(help="nodes that stay in float32, by how their names begin")] = None,
+    keep: Annotated[int, typer.Option(help="so many convolutions at the start stay in float32")] = 0,
 ) -> None:
     """Write the twin, or say why not."""
     opened = models.load(bundle)
     try:
         sets = evaluate.pictures(side, evaluate.Folders(pairs=pairs, backgrounds=backgrounds or ()))
         calibration = quantise.pictures(opened, calibrate, count)
-        twin = quantise.write(opened, calibration, _measure(opened, sets), LIMITS, keep or ())
+        twin = quantise.write(opened, calibration, _measure(opened, sets), LIMITS, keep)
     except (sources.DataError, quantise.QuantisationError, models.BundleError) as error:
         raise SystemExit(f"quantise: {error}") from None
     typer.echo("\n".join(f"{name}: {value:.4f}" for name, value in twin.metrics.items()))
