@@ -56,6 +56,7 @@ proto-check: proto  ## Fail when the committed stubs are not those of protos/
 bench: setup-dev  ## classify beside FastAPI and LitServe, then each service over both transports beside plain ONNX Runtime (Debian: apache2-utils)
 	$(BIN)/python -m benchmarks.peers --json benchmarks/results/peers.json
 	$(BIN)/python -m benchmarks.serving --seconds 2 --memory-requests 1000 --json benchmarks/results/serving.json
+	$(BIN)/python -m benchmarks.start
 
 hostile: setup-dev  ## Attack a service with default settings, beside a probe, and print the table of SECURITY.md (15 minutes)
 	HOSTILE=full timeout --signal=INT 900 $(BIN)/python -m pytest tests/hostile

@@ -42,7 +42,7 @@ from tqdm import tqdm
 
 from benchmarks.peers.model import Model
 from benchmarks.serving import METHODS, SAMPLES, cpu, grpc_caller, rate
-from services.common import models, settings
+from services.common import models, settings, twins
 
 SIZES = {0.4: (640, 640), 1.0: (1152, 864), 12.0: (4000, 3000)}
 BOUNDARY = "benchmark"
@@ -96,13 +96,22 @@ def main(
         progress = tqdm(total=rounds * len(runs), unit="run", disable=None)
         for number in range(rounds):
             for size, system, transport, callers, run in runs:
-                place = {"round": number, "megapixels": size, "system": system, "transport": transport, "callers": callers}
+                place = {
+                    "service": "classify",
+                    "round": number,
+                    "megapixels": size,
+                    "system": system,
+                    "transport": transport,
+                    "callers": callers,
+                }
                 rows.append({**place, **run()})
                 progress.update()
         progress.close()
+    rows += _masks(rounds, seconds)
     console = Console(width=140)
     for size in SIZES:
-        console.print(_table(size, [row for row in rows if row["megapixels"] == size]))
+        console.print(_table(size, [row for row in rows if (row["service"], row["megapixels"]) == ("classify", size)]))
+    console.print(_masks_table([row for row in rows if row["service"] == "remove_background"]))
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps({"machine": machine(), "seconds": seconds, "rows": rows}, indent=1) + "\n")
@@ -207,6 +216,30 @@ def _table(size: float, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _masks(rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """``remove_background`` over HTTP, a JPEG of 12 megapixels to its mask as PNG, in each precision there is."""
+    name, rows = "remove_background", []
+    with ExitStack() as stack:
+        body = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "form"
+        body.write_bytes(form(photograph(12.0)))
+        precisions = ("float32", "int8") if has_twin(name) else ("float32",)
+        servers = {precision: stack.enter_context(ours(name, precision)) for precision in precisions}
+        for number in range(rounds):
+            for precision, server in servers.items():
+                place = {"service": name, "round": number, "megapixels": 12.0, "system": f"ours, {precision}"}
+                rows.append({**place, "transport": "HTTP", "callers": 8, **http(server, body, 8, seconds)})
+    return rows
+
+
+def _masks_table(rows: list[dict[str, Any]]) -> Table:
+    keys = ("rate", "p50_ms", "p99_ms", "cpu_ms")
+    table = Table("system", "images/s", "p50 ms", "p99 ms", "CPU ms an image", title="remove_background, 12 MP JPEG to mask")
+    for system in dict.fromkeys(row["system"] for row in rows):
+        medians = (statistics.median(row[key] for row in rows if row["system"] == system) for key in keys)
+        table.add_row(system, *(f"{value:.1f}" for value in medians))
+    return table
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
@@ -225,7 +258,7 @@ def machine() -> dict[str, Any]:
 
 def has_twin(service: str) -> bool:
     """Whether the newest bundle holds a graph in int8."""
-    return (models.latest(settings.load().models, service) / "model.int8.onnx").is_file()
+    return (models.latest(settings.load().models, service) / twins.FACTS).is_file()
 
 
 @contextmanager
