@@ -4,8 +4,8 @@
     python -m training.remove_background.quantise exported_models/remove_background/0.3.0 --calibrate FOLDER --held FOLDER
 
 Static quantisation (Jacob et al. 2018, section 3) by ``onnxruntime.quantization``: weights per channel, activations by the
-least and the greatest value over real photographs. Each service measures its own answers, in float32 and in int8, on
-photographs that were not calibrated with; :func:`write` refuses a twin that loses more than allowed.
+mean over real photographs of the least and the greatest value. Each service measures its own answers, in float32 and in int8,
+on photographs that were not calibrated with; :func:`write` refuses a twin that loses more than allowed.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def quantise(graph: Path, calibration: Pictures, target: Path, keep: int = 0) ->
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_QUANTISED,
+            extra_options={"CalibMovingAverage": True},
             nodes_to_exclude=[
                 node.name for node, count in zip(nodes, itertools.accumulate(seen), strict=True) if count <= keep
             ],
