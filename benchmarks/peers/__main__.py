@@ -25,7 +25,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -79,8 +79,8 @@ def main(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {
-            "FastAPI": stack.enter_context(_fastapi()),
-            "LitServe": stack.enter_context(_litserve()),
+            "FastAPI": stack.enter_context(fastapi()),
+            "LitServe": stack.enter_context(litserve()),
             FLOAT: stack.enter_context(ours("classify", "float32")),
         }
         if has_twin("classify"):
@@ -272,13 +272,15 @@ def ours(service: str, precision: str) -> Iterator[Server]:
         yield Server(server.process, server.url, grpc_port)
 
 
-def _fastapi() -> Any:
+def fastapi() -> AbstractContextManager[Server]:
+    """The peer in two processes of uvicorn."""
     port = _free_port()
     command = ["-m", "uvicorn", "--workers", "2", "--no-access-log", "--port", str(port), "benchmarks.peers.fastapi_app:app"]
     return _started(command, port, "/predict", "/docs")
 
 
-def _litserve() -> Any:
+def litserve() -> AbstractContextManager[Server]:
+    """The peer with two workers."""
     port = _free_port()
     return _started(["-m", "benchmarks.peers.litserve_app", str(port)], port, "/predict", "/health")
 
