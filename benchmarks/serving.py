@@ -73,7 +73,8 @@ def _measure(name: str, pictures: list[bytes], seconds: float, memory_requests: 
         {"service": name, "how": "model", "callers": threads, **raw},
         {"service": name, "how": "decode + model", "callers": threads, **limit},
     ]
-    with served(name) as process:
+    # The graph that plain ONNX Runtime has, though an int8 twin may be faster: that stands in `benchmarks.peers`.
+    with served(name, MAQUETTE_PRECISION="float32") as process:
         for transport, callers_of in (("http", _http), ("grpc", grpc_caller)):
             for callers in CALLERS:
                 row = rate(callers_of(name, pictures), callers, seconds)

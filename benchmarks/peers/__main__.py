@@ -66,7 +66,7 @@ class Server:
 
 def main(
     rounds: Annotated[int, typer.Option(help="alternating runs of which the medians are taken")] = 5,
-    seconds: Annotated[float, typer.Option(help="length of each run")] = 3.5,
+    seconds: Annotated[float, typer.Option(help="length of each run")] = 2.5,
     quick: Annotated[bool, typer.Option("--quick", help="one round of 1.5 s")] = False,
     output: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
 ) -> None:
@@ -122,11 +122,11 @@ def _ways(
 ) -> Iterator[tuple[str, str, int, Callable[[], Figures]]]:
     """Of each server: its name, a transport, how many callers, and one run."""
     for name, server in servers.items():
-        own = server.grpc_port is not None
-        for callers in (8, 32) if own else (8,):
+        many = (8, 32) if name == FLOAT else (8,)
+        for callers in many:
             yield name, "HTTP", callers, lambda server=server, callers=callers: http(server, body, callers, seconds)
         if server.grpc_port is not None:
-            for callers in (8, 32):
+            for callers in many:
                 ask = grpc_caller("classify", [data], server.grpc_port)
                 yield (
                     name,
