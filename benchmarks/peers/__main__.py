@@ -43,6 +43,7 @@ from tqdm import tqdm
 from benchmarks.peers.model import Model
 from benchmarks.serving import METHODS, SAMPLES, cpu, grpc_caller, rate
 from services.common import models, settings, twins
+from training.common import runs
 
 SIZES = {0.4: (640, 640), 1.0: (1152, 864), 12.0: (4000, 3000)}
 BOUNDARY = "benchmark"
@@ -68,14 +69,16 @@ def main(
     rounds: Annotated[int, typer.Option(help="alternating runs of which the medians are taken")] = 5,
     seconds: Annotated[float, typer.Option(help="length of each run")] = 2.5,
     quick: Annotated[bool, typer.Option("--quick", help="one round of 1.5 s")] = False,
-    output: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="also write the figures here, after every run")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the runs that --json holds")] = False,
 ) -> None:
     """Measure, print tables of medians, and write every run with the machine and versions it comes from."""
     if not shutil.which("ab"):
         raise SystemExit("ab is not installed; Debian has it in the package apache2-utils")
     rounds, seconds = (1, 1.5) if quick else (rounds, seconds)
     threads = settings.load().lanes
-    rows: list[dict[str, Any]] = []
+    kept = json.loads(output.read_text())["rows"] if resume and output and output.exists() else []
+    results = Results(output, {"machine": machine(), "seconds": seconds}, kept)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {
@@ -86,16 +89,16 @@ def main(
         if has_twin("classify"):
             servers[TWIN] = stack.enter_context(ours("classify", "int8"))
         model = Model()
-        runs: list[tuple[float, str, str, int, Callable[[], Figures]]] = []
+        planned: list[tuple[float, str, str, int, Callable[[], Figures]]] = []
         for size in SIZES:
             data = photograph(size)
             (folder / f"{size}.form").write_bytes(form(data))
             loop = [LIMIT, "", threads, lambda data=data: _loop(model, data, threads, seconds)]
             ways = [loop, *_ways(servers, folder / f"{size}.form", data, seconds)]
-            runs += [(size, *way) for way in ways]  # type: ignore[misc]
-        progress = tqdm(total=rounds * len(runs), unit="run", disable=None)
+            planned += [(size, *way) for way in ways]  # type: ignore[misc]
+        progress = tqdm(total=rounds * len(planned), unit="run", disable=None)
         for number in range(rounds):
-            for size, system, transport, callers, run in runs:
+            for size, system, transport, callers, run in planned:
                 place = {
                     "service": "classify",
                     "round": number,
@@ -104,17 +107,32 @@ def main(
                     "transport": transport,
                     "callers": callers,
                 }
-                rows.append({**place, **run()})
+                results.add(place, run)
                 progress.update()
         progress.close()
-    rows += _masks(rounds, seconds)
+    _masks(results, rounds, seconds)
+    rows = results.rows
     console = Console(width=140)
     for size in SIZES:
         console.print(_table(size, [row for row in rows if (row["service"], row["megapixels"]) == ("classify", size)]))
     console.print(_masks_table([row for row in rows if row["service"] == "remove_background"]))
-    if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps({"machine": machine(), "seconds": seconds, "rows": rows}, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Every run so far, written to ``path`` after each."""
+
+    path: Path | None
+    facts: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    def add(self, place: dict[str, Any], run: Callable[[], Figures]) -> None:
+        """Run and keep the figures under ``place``, unless they are there."""
+        if any(place.items() <= row.items() for row in self.rows):
+            return
+        self.rows.append({**place, **run()})
+        if self.path:
+            runs.write_json(self.path, {**self.facts, "rows": self.rows})
 
 
 def _ways(
@@ -216,9 +234,9 @@ def _table(size: float, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _masks(rounds: int, seconds: float) -> list[dict[str, Any]]:
+def _masks(results: Results, rounds: int, seconds: float) -> None:
     """``remove_background`` over HTTP, a JPEG of 12 megapixels to its mask as PNG, in each precision there is."""
-    name, rows = "remove_background", []
+    name = "remove_background"
     with ExitStack() as stack:
         body = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "form"
         body.write_bytes(form(photograph(12.0)))
@@ -227,8 +245,8 @@ def _masks(rounds: int, seconds: float) -> list[dict[str, Any]]:
         for number in range(rounds):
             for precision, server in servers.items():
                 place = {"service": name, "round": number, "megapixels": 12.0, "system": f"ours, {precision}"}
-                rows.append({**place, "transport": "HTTP", "callers": 8, **http(server, body, 8, seconds)})
-    return rows
+                place |= {"transport": "HTTP", "callers": 2}
+                results.add(place, lambda server=server: http(server, body, 2, seconds))  # type: ignore[misc]
 
 
 def _masks_table(rows: list[dict[str, Any]]) -> Table:
@@ -263,9 +281,15 @@ def has_twin(service: str) -> bool:
 
 @contextmanager
 def ours(service: str, precision: str) -> Iterator[Server]:
-    """Our service in one process, with default settings but for its ports and precision."""
+    """Our service in one process, with default settings but for its ports and precision, and patience for a busy machine."""
     port, grpc_port = _free_port(), _free_port()
-    environment = {"HTTP_PORT": port, "GRPC_PORT": grpc_port, "PRECISION": precision}
+    environment = {
+        "HTTP_PORT": port,
+        "GRPC_PORT": grpc_port,
+        "PRECISION": precision,
+        "WAIT_SECONDS": 300,
+        "TIMEOUT_SECONDS": 300,
+    }
     given = {f"MAQUETTE_{name}": str(value) for name, value in environment.items()}
     path = METHODS[service][1]
     with _started(["-m", "services.pod", service], port, path, "/readyz", **given) as server:
