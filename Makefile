@@ -53,8 +53,11 @@ proto: setup-dev  ## Regenerate the stubs from protos/
 proto-check: proto  ## Fail when the committed stubs are not those of protos/
 	git diff --exit-code -- protos
 
-bench: setup-dev  ## Images per second of each service over both transports beside plain ONNX Runtime
-	$(BIN)/python -m benchmarks.serving
+# Ten minutes; `python -m benchmarks.peers --quick` takes one.
+bench: setup-dev  ## classify beside FastAPI and LitServe, then each service over both transports beside plain ONNX Runtime (Debian: apache2-utils)
+	$(BIN)/python -m benchmarks.peers --json benchmarks/results/peers.json
+	$(BIN)/python -m benchmarks.serving --seconds 1.5 --memory-requests 1000 --json benchmarks/results/serving.json
+	$(BIN)/python -m benchmarks.start
 
 hostile: setup-dev  ## Attack a service with default settings, beside a probe, and print the table of SECURITY.md (15 minutes)
 	HOSTILE=full timeout --signal=INT 900 $(BIN)/python -m pytest tests/hostile

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.memory import mebibytes
-from benchmarks.serving import METHODS, SAMPLES, _grpc, _http
+from benchmarks.serving import METHODS, SAMPLES, _http, grpc_caller
 from services.common import settings
 
 CALLERS, WARM = 4, 16
@@ -46,7 +46,7 @@ def main(
     for name in service or METHODS:
         with _pod(name) as pod:
             idle = mebibytes(pid=pod.pid)
-            cost = {kind: _cost(pod, ask(name, pictures), requests) for kind, ask in (("http", _http), ("grpc", _grpc))}
+            cost = {kind: _cost(pod, ask(name, pictures), requests) for kind, ask in (("http", _http), ("grpc", grpc_caller))}
             row = {
                 "service": name,
                 "idle_mib": idle,

@@ -67,18 +67,19 @@ def _measure(name: str, pictures: list[bytes], seconds: float, memory_requests: 
     threads = settings.load().lanes
     bundle = models.load(models.latest(settings.load().models, name))
     ready = [_prepare(bundle, data) for data in pictures]
-    raw = _rate(lambda i: bundle.run(ready[i % len(ready)][None]), threads, seconds)
-    limit = _rate(lambda i: bundle.run(_prepare(bundle, pictures[i % len(pictures)])[None]), threads, seconds)
+    raw = rate(lambda i: bundle.run(ready[i % len(ready)][None]), threads, seconds)
+    limit = rate(lambda i: bundle.run(_prepare(bundle, pictures[i % len(pictures)])[None]), threads, seconds)
     rows = [
         {"service": name, "how": "model", "callers": threads, **raw},
         {"service": name, "how": "decode + model", "callers": threads, **limit},
     ]
-    with served(name) as process:
-        for transport, callers_of in (("http", _http), ("grpc", _grpc)):
+    # The graph that plain ONNX Runtime has, though an int8 twin may be faster: that stands in `benchmarks.peers`.
+    with served(name, MAQUETTE_PRECISION="float32") as process:
+        for transport, callers_of in (("http", _http), ("grpc", grpc_caller)):
             for callers in CALLERS:
-                row = _rate(callers_of(name, pictures), callers, seconds)
+                row = rate(callers_of(name, pictures), callers, seconds)
                 rows.append({"service": name, "how": transport, "callers": callers, **row})
-        memory = _memory(process, _grpc(name, pictures), memory_requests)
+        memory = _memory(process, grpc_caller(name, pictures), memory_requests)
     table = Table("how", "callers", "images/s", "p50 ms", "p99 ms", "of model", "of decode + model", title=name)
     for row in rows:
         row["of_model"], row["of_limit"] = row["rate"] / raw["rate"], row["rate"] / limit["rate"]
@@ -95,9 +96,9 @@ def _prepare(bundle: models.Bundle, data: bytes) -> images.RGB:
     return bundle.prepare(images.decode(data, images.Limits(), images.Frame.DISPLAY, shrink_to=shrink_to).pixels)
 
 
-def _rate(call: Callable[[int], Any], callers: int, seconds: float) -> dict[str, float]:
+def rate(call: Callable[[int], Any], callers: int, seconds: float, *, warm_up: int = 3) -> dict[str, float]:
     """Run ``call(i)`` from ``callers`` threads for ``seconds`` after a short warm-up."""
-    for i in range(3):
+    for i in range(warm_up):
         call(i)
     stop, latencies, lock = time.perf_counter() + seconds, [], threading.Lock()
 
@@ -114,9 +115,9 @@ def _rate(call: Callable[[int], Any], callers: int, seconds: float) -> dict[str,
     with concurrent.futures.ThreadPoolExecutor(callers) as pool:
         for future in [pool.submit(work, i) for i in range(callers)]:
             future.result()
-    rate = len(latencies) / (time.perf_counter() - started)
+    per_second = len(latencies) / (time.perf_counter() - started)
     p50, p99 = np.percentile(latencies, [50, 99]) * 1000
-    return {"rate": rate, "p50_ms": float(p50), "p99_ms": float(p99)}
+    return {"rate": per_second, "count": len(latencies), "p50_ms": float(p50), "p99_ms": float(p99)}
 
 
 def _http(name: str, pictures: list[bytes]) -> Callable[[int], Any]:
@@ -135,15 +136,23 @@ def _http(name: str, pictures: list[bytes]) -> Callable[[int], Any]:
     return call
 
 
-def _grpc(name: str, pictures: list[bytes]) -> Callable[[int], Any]:
+def grpc_caller(name: str, pictures: list[bytes], port: int | None = None) -> Callable[[int], Any]:
+    """``call(i)`` asks about ``pictures[i]`` and says how large its message is, as the ``maquette`` client does."""
     method, _ = METHODS[name]
     module = f"protos.maquette.{name}.v1.{name}_pb2"
     messages, stubs = import_module(module), import_module(f"{module}_grpc")
     service = "".join(word.title() for word in name.split("_"))
-    channel = grpc.insecure_channel(f"127.0.0.1:{settings.SERVICES[name].grpc}")
+    options = [("grpc.max_send_message_length", -1)]
+    channel = grpc.insecure_channel(f"127.0.0.1:{port or settings.SERVICES[name].grpc}", options)
     answer = getattr(getattr(stubs, f"{service}ServiceStub")(channel), method)
-    request = getattr(messages, f"{method}Request")
-    return lambda i: answer(request(image=pictures[i % len(pictures)]))
+    requests = [getattr(messages, f"{method}Request")(image=picture) for picture in pictures]
+    calls = [(request, (("maquette-message-bytes", str(request.ByteSize())),)) for request in requests]
+
+    def call(i: int) -> Any:
+        request, metadata = calls[i % len(calls)]
+        return answer(request, metadata=metadata)
+
+    return call
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def server(app: Any, settings: Settings, port: int) -> Server:
         port=port,
         http=type("_Protocol", (_Protocol,), {"settings": settings}),
         ws="none",
+        proxy_headers=False,  # nothing here asks who the caller is
         lifespan="on",
         log_config=None,
         server_header=False,

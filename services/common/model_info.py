@@ -33,4 +33,5 @@ def message(bundle: Bundle) -> common_pb2.Model:
         not_for=manifest.not_for,
         created=manifest.created,
         provider=bundle.session.get_providers()[0],
+        precision=bundle.precision,
     )

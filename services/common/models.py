@@ -10,7 +10,7 @@ import base64
 import hashlib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,6 +24,8 @@ from services.common import errors, images
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 MANIFEST, GRAPH, GOLDEN = "manifest.json", "model.onnx", "golden.json"
+
+Precision = Literal["float32", "int8"]
 
 _M = TypeVar("_M", bound=BaseModel)
 Tensors = dict[str, npt.NDArray[Any]]
@@ -119,12 +121,17 @@ class Golden(_Frozen):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle with its open session."""
+    """A verified bundle with its open session.
+
+    ``milliseconds``: what one picture took each graph, where the faster one was looked for.
+    """
 
     path: Path
     manifest: Manifest
     session: ort.InferenceSession
     outputs: tuple[str, ...]
+    precision: Precision = "float32"
+    milliseconds: Mapping[Precision, float] = field(default_factory=dict)
 
     def prepare(self, pixels: images.RGB) -> images.RGB:
         """uint8 RGB [h, w, 3] of any size -> uint8 [height, width, 3] by the manifest's resize rule."""
@@ -154,30 +161,43 @@ class Bundle:
 
     def check_golden(self) -> None:
         """Run the golden picture through decode, resize and graph; raise :class:`BundleError` when the answer differs."""
-        golden = _parse(Golden, self.path / GOLDEN)
+        golden = self.golden()
+        self.check(golden.outputs, dict.fromkeys(golden.outputs, golden.tolerance), GRAPH)
+
+    def golden(self) -> Golden:
+        """Raises :class:`BundleError` when the file is not as it should be."""
+        return _parse(Golden, self.path / GOLDEN)
+
+    def golden_picture(self) -> images.RGB:
+        """The golden photograph, prepared for the graph. Raises :class:`BundleError`."""
         try:
-            decoded = images.decode(base64.b64decode(golden.image), images.Limits(), images.Frame.DISPLAY)
+            decoded = images.decode(base64.b64decode(self.golden().image), images.Limits(), images.Frame.DISPLAY)
         except (errors.MaquetteError, ValueError) as error:
             raise BundleError(f"{self.path / GOLDEN}: {error}") from error
-        picture = self.prepare(decoded.pixels)
+        return self.prepare(decoded.pixels)
+
+    def check(self, outputs: Mapping[str, Sample], tolerances: Mapping[str, float], graph: str) -> None:
+        """Raises :class:`BundleError` when the answer to the golden picture is not this one. ``graph``: the file to name."""
+        picture = self.golden_picture()
         # Two at once: a graph without a batch axis would pass alone and fail its first callers.
         try:
             answers = self.run(np.stack([picture, picture]))
         except Exception as error:  # onnxruntime raises its own unexported classes
-            raise BundleError(f"{self.path / GRAPH}: cannot answer two pictures at once: {error}") from error
-        for name, expected in golden.outputs.items():
+            raise BundleError(f"{self.path / graph}: cannot answer two pictures at once: {error}") from error
+        for name, expected in outputs.items():
             if name not in answers:
                 raise BundleError(f"{self.path / GOLDEN}: the graph has no output {name!r}")
             if answers[name].shape[:1] != (2,):
-                raise BundleError(f"{self.path / GRAPH}: output {name!r} has no batch axis, its shape is {answers[name].shape}")
+                raise BundleError(f"{self.path / graph}: output {name!r} has no batch axis, its shape is {answers[name].shape}")
             sample = Sample.of(answers[name][1:])
             if sample.shape != expected.shape:
                 raise BundleError(f"{self.path}: output {name!r} has shape {sample.shape}, golden {expected.shape}")
             worst = float(np.abs(np.subtract(sample.values, expected.values)).max())
-            if not worst <= golden.tolerance:
+            allowed = tolerances.get(name, 0.0)
+            if not worst <= allowed:
                 raise BundleError(
-                    f"{self.path}: output {name!r} differs from the golden answer by {worst:.3g}, "
-                    f"allowed {golden.tolerance:.3g}; the graph or its runtime is not the one that was exported"
+                    f"{self.path / graph}: output {name!r} differs from the golden answer by {worst:.3g}, "
+                    f"allowed {allowed:.3g}; the graph or its runtime is not the one that was exported"
                 )
 
 
@@ -185,18 +205,24 @@ def load(path: Path, *, threads: int = 1) -> Bundle:
     """Open the bundle in ``path`` on ``threads`` intra-op threads and check its golden answer.
 
     Raises :class:`BundleError` for a missing or malformed file, a wrong sha256, or an answer that is not the golden one.
+    :mod:`services.common.twins` opens the int8 twin of its graph.
     """
     manifest = _parse(Manifest, path / MANIFEST)
     for name, expected in {GRAPH: "", **manifest.files}.items():
         if Path(name).name != name or not (path / name).is_file():
             raise BundleError(f"{path / name}: missing")
-        actual = sha256(path / name)
-        if actual != expected:
-            raise BundleError(f"{path / name}: sha256 is {actual}, the manifest says {expected or 'nothing'}")
+        require_digest(path / name, expected)
     session = open_session(path / GRAPH, threads=threads)
     bundle = Bundle(path, manifest, session, tuple(output.name for output in session.get_outputs()))
     bundle.check_golden()
     return bundle
+
+
+def require_digest(path: Path, expected: str) -> None:
+    """Raises :class:`BundleError` when the file's sha256 is another."""
+    actual = sha256(path)
+    if actual != expected:
+        raise BundleError(f"{path}: sha256 is {actual}, the manifest says {expected or 'nothing'}")
 
 
 def open_session(path: Path, *, threads: int) -> ort.InferenceSession:

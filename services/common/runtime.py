@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from services.common import errors, images, models, telemetry
+from services.common import errors, images, models, telemetry, twins
 from services.common.admission import Budget
 from services.common.batching import Batcher
 from services.common.models import Tensors
@@ -126,9 +126,10 @@ class Runtime(Generic[Parameters, Answer, P]):
             self.state = State.READY
             telemetry.READY.set(1)
             version = bundle.manifest.version
-            telemetry.MODEL.labels(self.service, version).set(1)
-            provider = bundle.session.get_providers()[0]
-            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, "provider": provider})
+            telemetry.MODEL.labels(self.service, version, bundle.precision).set(1)
+            graph = {"provider": bundle.session.get_providers()[0], "precision": bundle.precision}
+            timed = {"milliseconds": {name: round(value, 1) for name, value in bundle.milliseconds.items()}}
+            telemetry.LOG.info("ready", extra={"service": self.service, "model_version": version, **graph, **timed})
 
     def leave(self) -> None:
         """Be no longer ready, and answer who still asks; a service without its model yet has nothing to answer."""
@@ -294,7 +295,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         settings = self.settings
         folder = settings.models / self.service
         path = folder / settings.model_version if settings.model_version else models.latest(settings.models, self.service)
-        bundle = models.load(path)
+        bundle = twins.load(path, settings.precision)
         if bundle.manifest.service != self.service:
             raise models.BundleError(f"{path}: is a bundle of {bundle.manifest.service}, not of {self.service}")
         return bundle, self._make_predictor(bundle)

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
 
     models: Path = Field(ROOT / "exported_models", description="folder of the bundles, one folder a service")
     model_version: str | None = Field(None, description="version to serve; unset: the highest there is")
+    precision: Literal["auto", "float32", "int8"] = Field(
+        "auto", description="which graph of a bundle answers; auto: the faster one on this machine, if it holds an int8 twin"
+    )
     mask_model: Path | None = Field(None, description="embed_latent: bundle of the mask model that its parameter `mask` needs")
     host: str = Field("127.0.0.1", description="address both transports listen on (an IPv4 or IPv6 address)")
     http_port: int | None = Field(None, ge=1, le=65535, description="HTTP port; unset: the service's own")

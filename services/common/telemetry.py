@@ -43,7 +43,7 @@ RECEIVING = prometheus.Gauge("maquette_receiving", "Calls whose photograph is st
 BYTES_RECEIVED = prometheus.Gauge("maquette_bytes_received", "Bytes of messages and answers held at once, both transports")
 PIXELS_IN_FLIGHT = prometheus.Gauge("maquette_pixels_in_flight", "Decoded pixels let in, as they count against the limit")
 READY = prometheus.Gauge("maquette_ready", "1 while the service answers")
-MODEL = prometheus.Gauge("maquette_model", "1 for the version served", ["service", "version"])
+MODEL = prometheus.Gauge("maquette_model", "1 for the version and precision served", ["service", "version", "precision"])
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 

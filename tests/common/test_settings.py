@@ -24,6 +24,7 @@ WRONG = {
     "HOST": "museum.example",
     "HTTP_PORT": "http",
     "GRPC_PORT": "70000",
+    "PRECISION": "int16",
     "THREADS": "two",
     "MAX_BATCH": "0",
     "MAX_QUEUE": "-1",

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from services.classify.predictor import Parameters, Predictor, heat
-from services.common import images, models, settings
+from services.common import images, models, settings, twins
 from tests.serving import KINDS
 
 BUNDLES = sorted(settings.ROOT.glob(f"exported_models/*/*/{models.MANIFEST}"))
+TWINS = sorted(settings.ROOT.glob(f"exported_models/*/*/{twins.FACTS}"))
 SAMPLES = sorted((settings.ROOT / "samples").glob("*.jpg"))
 MEBIBYTE = 2**20
 
@@ -44,6 +45,15 @@ def test_it_is_whole_and_small_enough(folder: Path) -> None:
     assert sum(path.stat().st_size for path in files) <= 25 * MEBIBYTE
     assert json.loads((folder / "metrics.json").read_text())
     assert folder.parent.name in KINDS
+
+
+@pytest.mark.parametrize("folder", [path.parent for path in TWINS], ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_twin_is_of_the_graph_it_stands_beside(folder: Path) -> None:
+    """Whether its golden answer holds depends on the machine, and whether it is then used: tests/common/test_twin.py."""
+    facts = twins.Twin.model_validate_json((folder / twins.FACTS).read_bytes())
+    assert facts.made_from == models.sha256(folder / models.GRAPH)
+    assert facts.sha256 == models.sha256(folder / twins.GRAPH)
+    assert set(facts.outputs) == set(models.load(folder).outputs)
 
 
 def test_all_of_them_are_small_enough() -> None:

@@ -20,6 +20,7 @@ import onnx
 
 from services.common import images, models
 from services.common.models import Dataset, Golden, Input, Label, Manifest
+from training.common.graphs import widen_normalisation
 
 __all__ = ["Dataset", "Input", "Label", "ParityError", "parity", "write"]
 
@@ -90,7 +91,7 @@ def write(
         opset=opset,
         metrics=dict(headline),
         files={name: models.sha256(staging / name) for name in served},
-        command=facts.pop("command", None) or shlex.join(["python", "-m", *_module_and_arguments()]),
+        command=facts.pop("command", None) or command_line(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
     )
@@ -116,6 +117,8 @@ def write(
 def _strip_traces(path: Path) -> None:
     """Remove what exporters note about where each node came from: folders of the machine it was exported on."""
     model = onnx.load(path)
+    if path.name == models.GRAPH:
+        widen_normalisation(model)
     for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph, model):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
@@ -137,11 +140,12 @@ def _shape(value: onnx.ValueInfoProto) -> list[int | str]:
     return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
 
 
-def _module_and_arguments() -> list[str]:
+def command_line() -> str:
+    """The command that this process was started by, without the folders of the machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     # Of a folder elsewhere on the machine only its name is worth telling.
     arguments = [Path(argument).name if Path(argument).is_absolute() else argument for argument in sys.argv[1:]]
-    return [spec.name if spec else Path(sys.argv[0]).name, *arguments]
+    return shlex.join(["python", "-m", spec.name if spec else Path(sys.argv[0]).name, *arguments])
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -49,7 +49,7 @@ class TrainingData(_message.Message):
     def __init__(self, name: _Optional[str] = ..., items: _Optional[int] = ..., licence: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "sha256", "architecture", "input", "labels", "clusters", "embedding_space", "metrics", "training_data", "licence", "intended_use", "not_for", "created", "provider")
+    __slots__ = ("name", "version", "sha256", "architecture", "input", "labels", "clusters", "embedding_space", "metrics", "training_data", "licence", "intended_use", "not_for", "created", "provider", "precision")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class Model(_message.Message):
     NOT_FOR_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     sha256: str
@@ -87,4 +88,5 @@ class Model(_message.Message):
     not_for: str
     created: str
     provider: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., architecture: _Optional[str] = ..., input: _Optional[_Union[ModelInput, _Mapping]] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., clusters: _Optional[int] = ..., embedding_space: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., training_data: _Optional[_Iterable[_Union[TrainingData, _Mapping]]] = ..., licence: _Optional[str] = ..., intended_use: _Optional[str] = ..., not_for: _Optional[str] = ..., created: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
+    precision: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., architecture: _Optional[str] = ..., input: _Optional[_Union[ModelInput, _Mapping]] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., clusters: _Optional[int] = ..., embedding_space: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., training_data: _Optional[_Iterable[_Union[TrainingData, _Mapping]]] = ..., licence: _Optional[str] = ..., intended_use: _Optional[str] = ..., not_for: _Optional[str] = ..., created: _Optional[str] = ..., provider: _Optional[str] = ..., precision: _Optional[str] = ...) -> None: ...
