@@ -93,6 +93,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             "Too many photographs are being sent at once; try again after a pause.",
             gauge=telemetry.BYTES_RECEIVED,
         )
+        self.batches = Budget(settings.max_streams, "Too many batches are being answered; try again after a pause.")
         self._most_pixels = settings.megapixels_in_flight * 1_000_000
         self._pixels = Budget(
             self._most_pixels, "Too many pixels are being decoded; try again after a pause.", gauge=telemetry.PIXELS_IN_FLIGHT
