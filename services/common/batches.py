@@ -17,22 +17,22 @@ from google.protobuf.message import Message
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from services.common import bodies, errors, http, telemetry
+from services.common import bodies, errors, forms, http, telemetry
 from services.common.admission import Lease
 from services.common.in_order import in_order
 from services.common.runtime import Runtime
 
 LINES = "application/x-ndjson"
 # A photograph's place in the request, the photograph, its answer or its error. The last is None where the batch breaks off.
-Row = tuple[int, bodies.File | None, Message | errors.MaquetteError]
+Row = tuple[int, forms.File | None, Message | errors.MaquetteError]
 Rows = AsyncGenerator[Row, None]
 Writer = Callable[[Rows], AsyncGenerator[bytes, None]]
 
 
 async def rows(
     runtime: Runtime[Any, Any, Any],
-    files: AsyncGenerator[bodies.File, None],
-    answer: Callable[[bodies.File], Awaitable[Message]],
+    files: AsyncGenerator[forms.File, None],
+    answer: Callable[[forms.File], Awaitable[Message]],
 ) -> Rows:
     """Each file's row, in order, a bounded number at work. What ends the batch before its time is the last row's error.
 
@@ -40,17 +40,17 @@ async def rows(
     """
     held: deque[Lease] = deque()
 
-    async def arriving() -> AsyncIterator[bodies.File]:
+    async def arriving() -> AsyncIterator[forms.File]:
         async for file in files:
             held.append(file.lease)
             yield file
 
-    async def one(file: bodies.File) -> Message:
+    async def one(file: forms.File) -> Message:
         try:
             if file.error:
                 raise file.error
-            if file.field != bodies.FILES:
-                raise bodies.astray(file, bodies.FILES)
+            if file.field != forms.FILES:
+                raise bodies.astray(file, forms.FILES)
             async with runtime.place(bulk=True):
                 message = await answer(file)
             if file.id is not None:
@@ -83,7 +83,17 @@ async def lines(answers: Rows) -> AsyncGenerator[bytes, None]:
             yield json.dumps(as_line(*row)).encode() + b"\n"
 
 
-def as_line(index: int, file: bodies.File | None, outcome: Message | errors.MaquetteError) -> dict[str, Any]:
+async def array(answers: Rows) -> AsyncGenerator[bytes, None]:
+    """The same lines as one JSON array, for programs that parse an answer as a whole."""
+    before = b"[\n"
+    async with aclosing(answers):
+        async for row in answers:
+            yield before + json.dumps(as_line(*row)).encode()
+            before = b",\n"
+    yield b"\n]\n"
+
+
+def as_line(index: int, file: forms.File | None, outcome: Message | errors.MaquetteError) -> dict[str, Any]:
     """A row under the names of the document: the file's place, name and id, and the fields of its answer, or its error."""
     line: dict[str, Any] = {"index": index, "file": file.name} if file else {}
     if file and file.id is not None:

@@ -1,33 +1,15 @@
-"""The OpenAPI document, made from the proto descriptors, so that no schema is written twice.
-
-``protos/maquette.binpb`` is what ``make proto`` writes: the descriptors with their comments, which become descriptions.
-"""
+"""The OpenAPI document of a service, made from its operations and the protos, so that nothing is written twice."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto
-
-from services.common import batches, bodies, errors, http, images, settings
+from services.common import batches, errors, forms, http, images, schemas
 from services.common.in_order import LONGEST_ID
 from services.common.operations import Operation
 
 VERSION = "1.1.0"
-_DESCRIPTORS = settings.ROOT / "protos" / "maquette.binpb"
-_SCALARS: dict[int, dict[str, Any]] = {
-    FieldDescriptorProto.TYPE_STRING: {"type": "string"},
-    FieldDescriptorProto.TYPE_BOOL: {"type": "boolean"},
-    FieldDescriptorProto.TYPE_UINT32: {"type": "integer", "minimum": 0},
-    FieldDescriptorProto.TYPE_FLOAT: {"type": "number", "format": "float"},
-    FieldDescriptorProto.TYPE_DOUBLE: {"type": "number", "format": "double"},
-    FieldDescriptorProto.TYPE_BYTES: {"type": "string", "format": "byte"},
-}
-_MESSAGE, _FIELD, _SERVICE = 4, 2, 6
-_WELL_KNOWN = {".google.protobuf.Timestamp": {"type": "string", "format": "date-time"}}
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem details.",
@@ -49,12 +31,13 @@ _REQUEST_ID = {"description": "Your own, or one made here; the log knows it.", "
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
 _OWN_ID = "Your own id of the photograph, given back."
 _ONE = (
-    "The photograph is the body, or a file of a form; parameters may then be fields of the form as well. "
-    "A parameter that is given twice with two values is refused."
+    f"The photograph is the body, as {', '.join(images.MEDIA_TYPES)} or without a name, or a file of a form; parameters may "
+    "then be fields of the form as well. A parameter that is given twice with two values is refused."
 )
 _MANY = {
     "Batch": (
-        "A form of any number of files, answered in order while it arrives: a line for each, with its answer or its error. "
+        "A form of any number of files, answered in order while it arrives: a line for each, with its answer or its error, "
+        "as a JSON array or, where `Accept` names application/x-ndjson, as JSON lines. "
         "Parameters hold for all. To go on with a batch that broke off, send the files that have no line."
     ),
     "Archive": (
@@ -80,7 +63,8 @@ def document(service: str, operations: Iterable[Operation], port: int) -> dict[s
         paths.setdefault(operation.path, {})[operation.method.lower()] = _Described(service, operation).document()
     for path, (name, summary) in _PAGES.items():
         failures = _failures("NOT_READY") if path == "/readyz" else {}
-        answers = {"200": {"description": summary}, **failures}
+        text = {"content": {"text/plain": {"schema": {"type": "string"}}}} if path == "/metrics" else {}
+        answers = {"200": {"description": summary, **text}, **failures}
         paths[path] = {
             "get": {
                 "operationId": name,
@@ -91,13 +75,15 @@ def document(service: str, operations: Iterable[Operation], port: int) -> dict[s
                 "responses": answers,
             }
         }
-    known = _schemas(service) | {"Problem": _PROBLEM} | {f"{rpc}Line": _line(service, rpc) for rpc in _batched(operations)}
+    known = (
+        schemas.schemas(service) | {"Problem": _PROBLEM} | {f"{rpc}Line": _line(service, rpc) for rpc in _batched(operations)}
+    )
     return {
         "openapi": "3.1.0",
         "info": {
             "title": f"Maquette {service}",
             "version": VERSION,
-            "description": _comments(service)[""],
+            "description": schemas.comments(service)[""],
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "contact": {"name": "Whoever runs this service"},
         },
@@ -106,7 +92,7 @@ def document(service: str, operations: Iterable[Operation], port: int) -> dict[s
             {"url": f"http://localhost:{port}", "description": "The service as `make serve` starts it."},
         ],
         "tags": [
-            {"name": service, "description": _comments(service)[""]},
+            {"name": service, "description": schemas.comments(service)[""]},
             {"name": "operations", "description": "Probes and metrics."},
         ],
         "security": [{}, {"key": []}, {"bearer": []}],
@@ -134,7 +120,7 @@ class _Described:
 
     def document(self) -> dict[str, Any]:
         operation = self._operation
-        summary = _comments(self._service)[operation.rpc]
+        summary = schemas.comments(self._service)[operation.rpc]
         described: dict[str, Any] = {
             "operationId": self._name(),
             "tags": [self._service],
@@ -175,7 +161,7 @@ class _Described:
             else {}
         )
         if self._operation.method == "POST" and not self._operation.request and not self._operation.form_of_many:
-            own[bodies.ID] = {"type": "string", "maxLength": LONGEST_ID, "description": _OWN_ID}
+            own[forms.ID] = {"type": "string", "maxLength": LONGEST_ID, "description": _OWN_ID}
         return [
             {"name": name, "in": "query", "required": False, "description": each.pop("description", ""), "schema": each}
             for name, each in own.items()
@@ -187,30 +173,30 @@ class _Described:
             return _content(operation.request)
         binary = {"type": "string", "format": "binary"}
         if operation.form_of_many:
-            properties = {
-                bodies.ID: {
-                    "type": "array",
-                    "items": {"type": "string", "maxLength": LONGEST_ID},
-                    "description": "Your own ids of the photographs, in their order, each before its file.",
-                },
-                bodies.FILES: {"type": "array", "minItems": 1, "items": binary, "description": "The photographs."},
+            properties: dict[str, Any] = {
+                forms.FILES: {"type": "array", "minItems": 1, "items": binary, "description": "The photographs."}
             }
-            return {"multipart/form-data": {"schema": {"type": "object", "required": [bodies.FILES], "properties": properties}}}
-        form = {bodies.FIELD: {**binary, "description": "The photograph."}}
+            if operation.form_of_many == "Batch":
+                ids = {"type": "array", "items": {"type": "string", "maxLength": LONGEST_ID}}
+                description = "Your own ids of the photographs, in their order, each before its file."
+                properties = {forms.ID: ids | {"description": description}, **properties}
+            return {"multipart/form-data": {"schema": {"type": "object", "required": [forms.FILES], "properties": properties}}}
+        form = {forms.FIELD: {**binary, "description": "The photograph."}}
         return {
-            "multipart/form-data": {"schema": {"type": "object", "required": [bodies.FIELD], "properties": form}},
+            "multipart/form-data": {"schema": {"type": "object", "required": [forms.FIELD], "properties": form}},
             "application/octet-stream": {"schema": binary},
-            **{media: {"schema": binary} for media in images.MEDIA_TYPES},
         }
 
     def _answer(self) -> dict[str, Any]:
         operation = self._operation
         content: dict[str, Any] = {}
         for media in operation.media:
-            if media == http.JSON:
+            line = {"$ref": f"#/components/schemas/{operation.rpc}Line"}
+            if media == http.JSON and operation.form_of_many:
+                content[media] = {"schema": {"type": "array", "items": line}}
+            elif media == http.JSON:
                 content |= _content(self._message)
             elif media == batches.LINES:
-                line = {"$ref": f"#/components/schemas/{operation.rpc}Line"}
                 described = {"type": "string", "contentMediaType": "application/json", "contentSchema": line}
                 content[media] = {"schema": {**described, "description": "JSON objects, one a line, each of this schema."}}
             else:
@@ -230,7 +216,7 @@ def _batched(operations: Iterable[Operation]) -> set[str]:
 
 def _line(service: str, rpc: str) -> dict[str, Any]:
     """A line of a batch: the fields of the answer, or an error, after what says of which photograph it is."""
-    answer = _schemas(service)[f"{rpc}Response"]
+    answer = schemas.schemas(service)[f"{rpc}Response"]
     head = {
         "index": {"type": "integer", "minimum": 0, "description": "The photograph's place in the request, from 0."},
         "file": {"type": "string", "description": "The name its sender gave it."},
@@ -287,65 +273,3 @@ def _failures(*codes: str) -> dict[str, Any]:
         headers = {"X-Request-ID": _REQUEST_ID} | ({"Retry-After": _RETRY_AFTER} if status == "503" else {})
         answers[status] = {"description": f"{', '.join(names)}.", "headers": headers, "content": content}
     return answers
-
-
-@functools.cache
-def _files() -> dict[str, FileDescriptorProto]:
-    every = descriptor_pb2.FileDescriptorSet.FromString(_DESCRIPTORS.read_bytes())
-    return {file.package.split(".")[1]: file for file in every.file if file.package.startswith("maquette.")}
-
-
-def _schemas(service: str) -> dict[str, Any]:
-    return {
-        message.name: _schema(message, file.enum_type, comments)
-        for file, comments in ((_files()[name], _comments(name)) for name in (service, "common"))
-        for message in file.message_type
-    }
-
-
-def _schema(message: DescriptorProto, enums: Any, comments: Mapping[str, str]) -> dict[str, Any]:
-    maps = {nested.name: nested for nested in message.nested_type if nested.options.map_entry}
-    properties, required = {}, []
-    for field in message.field:
-        name = field.type_name.rpartition(".")[2]
-        if name in maps:
-            schema: dict[str, Any] = {"type": "object", "additionalProperties": _field(maps[name].field[1], enums)}
-        else:
-            schema = _field(field, enums)
-            if field.label == FieldDescriptorProto.LABEL_REPEATED:
-                schema = {"type": "array", "items": schema}
-        described = schema | {"description": comments[f"{message.name}.{field.name}"]}
-        properties[field.name] = described | ({"deprecated": True} if field.options.deprecated else {})
-        if not field.proto3_optional:  # such a field is in every answer, whatever its value
-            required.append(field.name)
-    return {"type": "object", "description": comments[message.name], "required": required, "properties": properties}
-
-
-def _field(field: FieldDescriptorProto, enums: Any) -> dict[str, Any]:
-    name = field.type_name.rpartition(".")[2]
-    if field.type_name in _WELL_KNOWN:
-        return dict(_WELL_KNOWN[field.type_name])
-    if field.type == FieldDescriptorProto.TYPE_MESSAGE:
-        return {"$ref": f"#/components/schemas/{name}"}
-    if field.type == FieldDescriptorProto.TYPE_ENUM:
-        values: list[EnumDescriptorProto] = [enum for enum in enums if enum.name == name]
-        return {"type": "string", "enum": [value.name for value in values[0].value]}
-    return dict(_SCALARS[field.type])
-
-
-def _comments(service: str) -> dict[str, str]:
-    """``Message``, ``Message.field`` and ``Rpc`` -> comment; the empty name is the package's."""
-    file = _files()[service]
-    found = {}
-    for location in file.source_code_info.location:
-        path, text = list(location.path), " ".join(location.leading_comments.split())
-        if path == [2]:
-            found[""] = text
-        elif len(path) == 2 and path[0] == _MESSAGE:
-            found[file.message_type[path[1]].name] = text
-        elif len(path) == 4 and path[0] == _MESSAGE and path[2] == _FIELD:
-            message = file.message_type[path[1]]
-            found[f"{message.name}.{message.field[path[3]].name}"] = text
-        elif len(path) == 4 and path[0] == _SERVICE:
-            found[file.service[path[1]].method[path[3]].name] = text
-    return found

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.common import bodies, errors, telemetry
-from services.common.batches import LINES, Rows, Streamed, Writer, lines, rows
+from services.common import bodies, errors, forms, telemetry
+from services.common.admission import Lease
+from services.common.batches import LINES, Rows, Streamed, Writer, array, lines, rows
 from services.common.http import JSON, Endpoint, as_json, wants
 from services.common.in_order import LONGEST_ID
 from services.common.runtime import Runtime, parse
@@ -56,7 +57,7 @@ class Operation:
         return replace(self, path=path, instead=self.path, endpoint=endpoint or self.endpoint, media=media or self.media)
 
 
-FormerlyMany = Callable[[Request, list[bodies.File], bodies.Fields], Awaitable[Response]]
+FormerlyMany = Callable[[Request, list[forms.File], forms.Fields], Awaitable[Response]]
 Render = Callable[[Request, Any], Response]
 
 
@@ -102,11 +103,11 @@ def photographs(
     """One question about a photograph, at ``path`` for one and at ``path/batch`` for many.
 
     ``message`` makes the proto of the predictor's answer and ``render`` the answer to one. ``writers`` are further media types
-    of the batch, each made for the parameters of a request; JSON lines are the default.
+    of the batch, each made for the parameters of a request, beside JSON, its default, and JSON lines.
     """
     batch = path + BATCH
     one = photograph_endpoint(runtime, batch, message, render, formerly_many)
-    many, kinds = batch_endpoint(runtime, message, writers), (LINES, *(writers or {}))
+    many, kinds = batch_endpoint(runtime, message, writers), (JSON, LINES, *(writers or {}))
     return (
         Operation(path=path, rpc=rpc, endpoint=one, parameters=parameters, media=media),
         Operation(path=batch, rpc=rpc, endpoint=many, parameters=parameters, form_of_many="Batch", media=kinds),
@@ -126,18 +127,18 @@ def photograph_endpoint(
     """
 
     async def respond(request: Request) -> Response:
-        fields: bodies.Fields = ()
+        fields: forms.Fields = ()
         with telemetry.RECEIVING.track_inprogress():
             if bodies.is_form(request):
                 files, fields = await bodies.read_form(request, runtime)
-                if formerly_many and files and all(file.field == bodies.FILES for file in files):
+                if formerly_many and files and all(file.field == forms.FILES for file in files):
                     return await formerly_many(request, files, fields)
                 data = bodies.the_one(files, batch)
                 del files
             else:
                 data = await bodies.read_raw(request, runtime)
         values = bodies.merged(request, fields)
-        id_ = values.pop(bodies.ID, None)
+        id_ = values.pop(forms.ID, None)
         if id_ is not None and len(id_) > LONGEST_ID:
             raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
         async with runtime.place():
@@ -160,13 +161,10 @@ def batch_endpoint(
         place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
         files = bodies.stream(request, runtime)
         try:
-            fields = await anext(files, ())
-            first = await anext(files, None)
-            if not isinstance(first, bodies.File) or isinstance(fields, bodies.File):
-                raise errors.ImageMissing(f"Send photographs as files in the multipart field `{bodies.FILES}`.")
-            if first.field != bodies.FILES:
+            fields, first = await _begun(files)
+            if first.field != forms.FILES:
                 first.lease.release()
-                raise bodies.astray(first, bodies.FILES)
+                raise bodies.astray(first, forms.FILES)
             if fields:
                 parameters = _checked(runtime, bodies.merged(request, fields))
         except BaseException:
@@ -183,10 +181,10 @@ def batch_in_hand(
 ) -> FormerlyMany:
     """The same for a form that was read whole, as the paths of version 0.1 took it."""
 
-    async def respond(request: Request, files: list[bodies.File], fields: bodies.Fields) -> Response:
+    async def respond(request: Request, files: list[forms.File], fields: forms.Fields) -> Response:
         parameters = _checked(runtime, bodies.merged(request, fields))
         place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
-        return answered(runtime, request, bodies.in_hand(request, files), parameters, message, place, writers)
+        return answered(runtime, request, bodies.in_hand(request, files), parameters, message, place, writers, LINES)
 
     return respond
 
@@ -194,21 +192,22 @@ def batch_in_hand(
 def answered(
     runtime: Runtime[Any, Any, Any],
     request: Request,
-    files: AsyncGenerator[bodies.File, None],
+    files: AsyncGenerator[forms.File, None],
     parameters: Any,
     message: Callable[[Any], Any],
-    place: Any,
+    place: Lease,
     writers: Mapping[str, Callable[[Any], Writer]] | None = None,
+    default: str = JSON,
 ) -> Response:
-    """The answer to a batch whose parameters are good, in the form that ``Accept`` names."""
+    """The answer to a batch whose parameters are good, in the form that ``Accept`` names, else ``default``."""
 
-    async def answer(file: bodies.File) -> Any:
+    async def answer(file: forms.File) -> Any:
         return message(await runtime.answer(file.data, parameters, bulk=True))
 
-    media_type = next((kind for kind in writers or () if wants(request, kind)), LINES)
-    write: Writer = lines if writers is None or media_type == LINES else writers[media_type](parameters)
+    every = {kind: make(parameters) for kind, make in (writers or {}).items()} | {LINES: lines, JSON: array}
+    media_type = next((kind for kind in every if wants(request, kind)), default)
     answers: Rows = rows(runtime, files, answer)
-    return Streamed(runtime, write(answers), media_type, place)
+    return Streamed(runtime, every[media_type](answers), media_type, place)
 
 
 def _checked(runtime: Runtime[Any, Any, Any], values: dict[str, str]) -> Any:
@@ -217,7 +216,17 @@ def _checked(runtime: Runtime[Any, Any, Any], values: dict[str, str]) -> Any:
     return parameters
 
 
-async def _with(first: bodies.File, rest: AsyncGenerator[Any, None]) -> AsyncGenerator[bodies.File, None]:
+async def _begun(files: AsyncGenerator[forms.File | forms.Fields, None]) -> tuple[forms.Fields, forms.File]:
+    """The fields before the first file, and that. Raises ``ImageMissing`` for a form without files."""
+    fields: forms.Fields = ()
+    async for each in files:
+        if isinstance(each, forms.File):
+            return fields, each
+        fields = each
+    raise errors.ImageMissing(f"Send photographs as files in the multipart field `{forms.FILES}`.")
+
+
+async def _with(first: forms.File, rest: AsyncGenerator[Any, None]) -> AsyncGenerator[forms.File, None]:
     try:
         yield first
         async for file in rest:

@@ -50,7 +50,7 @@ ARCHIVE = operations.Operation(
     endpoint=partial(archive.read, RUNTIME),
     parameters=archive.ArchiveParameters,
     form_of_many="Archive",
-    media=(archive.ZIP,),
+    media=(archive.ZIP, archive.BYTES),
 )
 OLD = operations.photograph_endpoint(RUNTIME, MANY.path, ANSWER, picture)
 OPERATIONS = (

@@ -19,14 +19,15 @@ from starlette.responses import Response
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.mask_names import Tool, collisions, mask_name
-from services.common import bodies, errors
+from services.common import bodies, errors, forms
 from services.common.batches import Rows, Streamed, as_line, rows
+from services.common.http import wants
 from services.common.images import Frame
 from services.common.runtime import parse
 from services.remove_background.predictor import Output, Parameters
 from services.remove_background.servicer import RemovalRuntime, message
 
-ZIP, REPORT = "application/zip", "masks.jsonl"
+ZIP, BYTES, REPORT = "application/zip", "application/octet-stream", "masks.jsonl"
 Name = PurePath | errors.MaquetteError
 
 
@@ -45,26 +46,26 @@ async def read(runtime: RemovalRuntime, request: Request) -> Response:
     _parsed(runtime, bodies.merged(request))
     files, fields = await bodies.read_form(request, runtime, bulk=True)
     if not files:
-        raise errors.ImageMissing(f"Send photographs as files in the multipart field `{bodies.FILES}`.")
+        raise errors.ImageMissing(f"Send photographs as files in the multipart field `{forms.FILES}`.")
     return await respond(runtime, request, files, fields)
 
 
-async def respond(runtime: RemovalRuntime, request: Request, files: list[bodies.File], fields: bodies.Fields) -> Response:
+async def respond(runtime: RemovalRuntime, request: Request, files: list[forms.File], fields: forms.Fields) -> Response:
     """The archive of files that were read whole: whether two masks would have one name is known only then."""
     tool, parameters = _parsed(runtime, bodies.merged(request, fields))
-    if wrong := next((file for file in files if file.field != bodies.FILES), None):
-        raise bodies.astray(wrong, bodies.FILES)
+    if wrong := next((file for file in files if file.field != forms.FILES), None):
+        raise bodies.astray(wrong, forms.FILES)
     for file, name in zip(files, _names([file.name for file in files], tool), strict=True):
         file.error = name if isinstance(name, errors.MaquetteError) else file.error
     masks = {file.name: _name(file.name, tool) for file in files if not file.error}
     place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
 
-    async def answer(file: bodies.File) -> pb.RemoveBackgroundResponse:
+    async def answer(file: forms.File) -> pb.RemoveBackgroundResponse:
         return message(runtime, await runtime.answer(file.data, parameters, bulk=True))
 
     content = _zip(rows(runtime, bodies.in_hand(request, files), answer), masks)
     headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
-    return Streamed(runtime, content, ZIP, place, headers)
+    return Streamed(runtime, content, BYTES if wants(request, BYTES) else ZIP, place, headers)
 
 
 def _parsed(runtime: RemovalRuntime, values: dict[str, str]) -> tuple[Tool | None, Parameters]:
