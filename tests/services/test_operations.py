@@ -47,7 +47,8 @@ class TestPages:
                 if method == "post":
                     content = operation["requestBody"]["content"]
                     if form := content.get("multipart/form-data"):
-                        body = {"files": {form["schema"]["required"][0]: ("picture.png", GOOD)}}
+                        field = "images" if "images" in form["schema"]["properties"] else "image"
+                        body = {"files": {field: ("picture.png", GOOD)}}
                     else:
                         assert set(content) == {"application/json"}
                         body = {"json": {"latent": [1, -2]}}
