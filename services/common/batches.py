@@ -149,6 +149,8 @@ class Streamed(Response):
             await send({"type": "http.response.body", "body": b""})
         finally:
             collecting.cancel()
-            await asyncio.gather(collecting, return_exceptions=True)
-            lease.release()
-            self._place.release()
+            try:
+                await asyncio.gather(collecting, return_exceptions=True)
+            finally:  # a caller who hangs up cancels that too
+                lease.release()
+                self._place.release()

@@ -115,7 +115,11 @@ async def stream(request: Request, runtime: Runtime[Any, Any, Any]) -> AsyncGene
             else:
                 arriving.resize(arriving.amount + room.amount)
                 room.release()
-            form.write(body)
+            failure = None
+            try:
+                form.write(body)
+            except errors.MaquetteError as error:
+                failure = error  # the files before it are whole
             for file in form.take():
                 if before_files:
                     before_files = False
@@ -124,6 +128,8 @@ async def stream(request: Request, runtime: Runtime[Any, Any, Any]) -> AsyncGene
                 arriving.resize(form.held)
                 file.lease.resize(len(file.data))
                 yield file
+            if failure:
+                raise failure
             arriving.resize(form.held)
         form.require_whole()
         if form.ids:

@@ -180,9 +180,8 @@ class _Described:
                 ids = {"type": "array", "items": {"type": "string", "maxLength": LONGEST_ID}}
                 description = "Your own ids of the photographs, in their order, each before its file."
                 properties = {forms.ID: ids | {"description": description}, **properties}
-                # No `required`: generated programs send what is required first, and the ids would come after the files.
-                return {"multipart/form-data": {"schema": {"type": "object", "properties": properties}}}
-            return {"multipart/form-data": {"schema": {"type": "object", "required": [forms.FILES], "properties": properties}}}
+            # No `required`: generated programs send what is required first, and the ids would come after the files.
+            return {"multipart/form-data": {"schema": {"type": "object", "properties": properties}}}
         form = {forms.FIELD: {**binary, "description": "The photograph."}}
         return {
             "multipart/form-data": {"schema": {"type": "object", "required": [forms.FIELD], "properties": form}},

@@ -106,8 +106,8 @@ def test_the_gateway_and_the_ingress_route_every_path(served: Served, document: 
         if path["backend"]["service"]["name"] == f"{service}-http"
     }
     assert routed.keys() - AHEAD == wanted
-    for path, annotations in routed.items():
-        unlimited = annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
+    for path, notes in routed.items():
+        unlimited = notes["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
         assert unlimited == path.endswith("/batch"), "a batch has no limit in all, everything else has"
 
 

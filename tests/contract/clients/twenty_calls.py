@@ -1,7 +1,7 @@
 """Twenty calls by a client that openapi-python-client generated: ``twenty_calls.py FOLDER PORTS GOOD``.
 
-``FOLDER`` holds a package for each service, ``PORTS`` is their ports as JSON, ``GOOD`` a photograph. Any answer that is not what
-the document says of it raises.
+``FOLDER`` holds a package for each service, ``PORTS`` is their ports as JSON, ``GOOD`` a photograph. Any answer that is not
+what the document says of it raises.
 """
 
 from __future__ import annotations
