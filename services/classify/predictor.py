@@ -69,6 +69,10 @@ class Classification:
     notes: tuple[str, ...]
     explanation: bytes | None = None
 
+    @property
+    def abstained(self) -> bool:
+        return self.reason is not None
+
 
 class Predictor:
     """Reads the graph's ``probabilities: float32[batch, labels]``, which sum to 1.

@@ -56,7 +56,7 @@ def message(runtime: ClassifyRuntime, answer: Classification) -> pb.ClassifyResp
             )
             for prediction in answer.predictions
         ],
-        abstained=answer.reason is not None,
+        abstained=answer.abstained,
         abstention_reason=_REASONS[answer.reason] if answer.reason else None,
         confidence=answer.confidence,
         model_version=runtime.bundle.manifest.version,

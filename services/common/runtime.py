@@ -285,7 +285,7 @@ def parse(kind: type[B], values: Mapping[str, Any]) -> B:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "parameters"
         if first["type"] == "extra_forbidden":
-            known = ", ".join(kind.model_fields) or "none"
+            known = ", ".join(field.alias or name for name, field in kind.model_fields.items()) or "none"
             raise errors.ParameterInvalid(f"There is no parameter `{name}`; known are: {known}.") from None
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None

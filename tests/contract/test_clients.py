@@ -50,8 +50,8 @@ def ports(running: dict[str, Served]) -> str:
 def test_python(documents: Path, ports: str, tmp_path: Path) -> None:
     generator = tool("openapi-python-client")
     for name in KINDS:
-        document = documents / f"{name}.json"
-        run(generator, "generate", "--path", document, "--output-path", name, "--meta", "none", "--fail-on-warning", cwd=tmp_path)
+        options = ("--path", documents / f"{name}.json", "--output-path", name, "--meta", "none", "--fail-on-warning")
+        run(generator, "generate", *options, cwd=tmp_path)
     run(sys.executable, CLIENTS / "twenty_calls.py", tmp_path, ports, documents / "good.png", cwd=tmp_path)
 
 
@@ -73,6 +73,6 @@ def test_typescript(documents: Path, ports: str, tmp_path: Path) -> None:
 def test_a_fuzzer_finds_nothing(running: dict[str, Served], name: str, tmp_path: Path) -> None:
     """Statuses, media types, schemas and headers of thousands of requests, well-formed and not."""
     url = str(running[name].http.base_url).rstrip("/")
-    limits = ("--max-time", FUZZ_SECONDS, "--continue-on-failure", "--no-color", "--seed", 1)
-    run(tool("st"), "--config-file", CLIENTS / "schemathesis.toml", "run", f"{url}/docs.json", "--url", url, *limits, cwd=tmp_path)
+    options = ("--url", url, "--max-time", FUZZ_SECONDS, "--continue-on-failure", "--no-color", "--seed", 1)
+    run(tool("st"), "--config-file", CLIENTS / "schemathesis.toml", "run", f"{url}/docs.json", *options, cwd=tmp_path)
     assert running[name].http.get("/readyz").status_code == httpx.codes.OK
