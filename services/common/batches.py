@@ -46,6 +46,7 @@ async def rows(
             yield file
 
     async def one(file: forms.File) -> Message:
+        size = 0
         try:
             if file.error:
                 raise file.error
@@ -55,10 +56,11 @@ async def rows(
                 message = await answer(file)
             if file.id is not None:
                 message.id = file.id  # type: ignore[attr-defined]
-            file.lease.resize(message.ByteSize())
+            size = message.ByteSize()
             return message
         finally:
             file.data = b""
+            file.lease.resize(size)
 
     index = 0
     try:

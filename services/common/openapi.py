@@ -9,6 +9,7 @@ from services.common import batches, errors, forms, http, images, schemas
 from services.common.in_order import LONGEST_ID
 from services.common.operations import Operation
 
+# Of the contract: the second part grows with what is added, the first when a path or a field goes.
 VERSION = "1.1.0"
 _PROBLEM = {
     "type": "object",

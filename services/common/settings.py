@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     )
     max_connections: int = Field(512, ge=1, le=65_536, description="HTTP connections at once; further ones are OVERLOADED")
     max_streams: int = Field(
-        16, ge=1, le=1024, description="gRPC streams at once; a further one takes the place of an idle one"
+        16,
+        ge=1,
+        le=1024,
+        description="gRPC streams at once, and as many HTTP batches; a further stream takes the place of an idle one",
     )
     stream_window: int = Field(8, ge=1, le=256, description="items of one gRPC stream or HTTP batch at work at once")
     wait_seconds: float = Field(10.0, gt=0, description="longest a call waits for room before it is OVERLOADED")
