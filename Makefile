@@ -4,12 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Each in a process of its own: TensorFlow, PyTorch and the renderer's OpenGL each bring an LLVM, and together they crash.
 TRAINING_TESTS := $(sort $(dir $(wildcard tests/training/*/test_*.py)))
-PROTOS := $(sort $(wildcard protos/maquette/*/v1/*.proto))
 
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -36,7 +35,7 @@ serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stop
 	@MAQUETTE_MASK_MODEL="$${MAQUETTE_MASK_MODEL:-$$(ls -d "$${MAQUETTE_MODELS:-exported_models}"/remove_background/*/ 2>/dev/null | sort -V | tail -1)}" \
 	  exec $(BIN)/python -m services
 
-test: setup-dev lint proto-check  ## Lint, types, and the whole suite
+test: setup-dev lint proto-check clients  ## Lint, types, and the whole suite
 	$(BIN)/python -m pytest --ignore=tests/training
 	printf '%s\n' $(TRAINING_TESTS) | xargs -P 2 -I FOLDER $(BIN)/python -m pytest FOLDER
 
@@ -46,12 +45,23 @@ lint: setup-dev  ## ruff and mypy
 	$(BIN)/mypy
 
 proto: setup-dev  ## Regenerate the stubs from protos/
-	$(BIN)/python -m grpc_tools.protoc -I . --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-	  --python_out=. --pyi_out=. --grpc_python_out=. --mypy_grpc_out=. \
-	  --include_source_info --descriptor_set_out=protos/maquette.binpb $(PROTOS)
+	$(BIN)/python -m protos.generate
 
 proto-check: proto  ## Fail when the committed stubs are not those of protos/
 	git diff --exit-code -- protos
+
+proto-release: proto  ## At a release: what `buf breaking` holds later versions to
+	cp protos/maquette.binpb protos/released.binpb
+
+# What makes clients of /docs.json and tries it; Node's part where there is npm.
+CLIENTS := tests/contract/clients
+clients: $(VENV)/clients/.installed  ## Install what generates and tries clients of the OpenAPI documents
+
+$(VENV)/clients/.installed: $(CLIENTS)/requirements.txt $(CLIENTS)/package.json | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/pip install -q -r $(CLIENTS)/requirements.txt
+	if command -v npm >/dev/null; then mkdir -p $(VENV)/node && cp $(CLIENTS)/package.json $(VENV)/node && npm install --silent --prefix $(VENV)/node; fi
+	@touch $@
 
 # Ten minutes; `python -m benchmarks.peers --quick` takes one.
 bench: setup-dev  ## classify beside FastAPI and LitServe, then each service over both transports beside plain ONNX Runtime (Debian: apache2-utils)

@@ -44,9 +44,10 @@ _PATIENCE = 180.0
 
 @dataclass(frozen=True)
 class Kind:
-    """How one service is called."""
+    """How one service is called. ``noun``: its question; ``path``: the path it had in 0.1, an alias until 0.3."""
 
     name: str
+    noun: str
     path: str
     rpc: str
     gets: Mapping[str, str]
@@ -84,10 +85,16 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("classify", "/v1/classify", "Classify", {"/v1/model": "GetModel"}),
-        Kind("cluster_assign", "/v1/cluster-assign", "Assign", {"/v1/model": "GetModel", "/v1/clusters": "ListClusters"}),
-        Kind("embed_latent", "/v1/embed-latent", "Embed", {"/v1/model": "GetModel", "/v1/space": "GetSpace"}),
-        Kind("remove_background", "/v1/remove-background", "RemoveBackground", {"/v1/model": "GetModel"}),
+        Kind("classify", "/v1/classifications", "/v1/classify", "Classify", {"/v1/model": "GetModel"}),
+        Kind(
+            "cluster_assign",
+            "/v1/assignments",
+            "/v1/cluster-assign",
+            "Assign",
+            {"/v1/model": "GetModel", "/v1/clusters": "ListClusters"},
+        ),
+        Kind("embed_latent", "/v1/embeddings", "/v1/embed-latent", "Embed", {"/v1/model": "GetModel", "/v1/space": "GetSpace"}),
+        Kind("remove_background", "/v1/masks", "/v1/remove-background", "RemoveBackground", {"/v1/model": "GetModel"}),
     )
 }
 
@@ -103,11 +110,12 @@ class Refused(Exception):
     def from_http(cls, response: httpx.Response) -> Refused:
         assert response.headers["content-type"] == "application/problem+json", response.text
         body = response.json()
-        assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
+        assert set(body) - {"retry_after"} == {"type", "title", "status", "detail", "code", "request_id"}
         assert body["status"] == response.status_code
         assert response.headers["x-request-id"] == body["request_id"]
         assert body["type"] == "urn:maquette:error:" + body["code"].lower().replace("_", "-")
         retry = response.headers.get("retry-after")
+        assert body.get("retry_after") == (int(retry) if retry else None)
         return cls(body["code"], body["detail"], response.status_code, body["request_id"], int(retry) if retry else None)
 
     @classmethod
@@ -186,7 +194,7 @@ class Served:
         """The answer as a dict of the proto's field names (bytes in base64). Raises :class:`Refused`."""
         if transport == "http":
             response = self.http.post(
-                self.kind.path, content=image, params=parameters, headers={"content-type": "image/png", **(headers or {})}
+                self.kind.noun, content=image, params=parameters, headers={"content-type": "image/png", **(headers or {})}
             )
             return read(response)
         try:
@@ -279,7 +287,7 @@ def read(response: httpx.Response) -> dict[str, Any]:
     if response.headers["content-type"] == "image/png":
         answer = json.loads(response.headers["x-maquette-answer"])
         field = "mask" if response.request.url.params.get("output", "mask") == "mask" else "cutout"
-        return {"mask": "", "cutout": "", **answer, field: base64.b64encode(response.content).decode()}
+        return {**answer, field: base64.b64encode(response.content).decode()}
     assert response.headers["content-type"] == "application/json"
     return dict(response.json())
 

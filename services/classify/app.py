@@ -7,22 +7,18 @@ from functools import partial
 from protos.maquette.classify.v1.classify_pb2_grpc import add_ClassifyServiceServicer_to_server
 from services.classify.predictor import Parameters, Predictor
 from services.classify.servicer import SERVICE, ClassifyRuntime, Servicer, message, model
-from services.common import http, openapi, settings
-from services.common.gateway import Gateway
+from services.common import operations, settings
+from services.common.gateway import application
 from services.common.lifecycle import Lifecycle
 
-NAME, PATH = "classify", "/v1/classify"
+NAME = "classify"
 RUNTIME = ClassifyRuntime(NAME, settings.load_or_exit(), Parameters, Predictor)
 LIFECYCLE = Lifecycle(RUNTIME, SERVICE, partial(add_ClassifyServiceServicer_to_server, Servicer(RUNTIME)))
-DOCUMENT = openapi.document(NAME, posts={PATH: ("ClassifyResponse", Parameters)}, gets={"/v1/model": "GetModelResponse"})
-APP = Gateway(
-    http.routes(
-        RUNTIME,
-        DOCUMENT,
-        {"/v1/model": partial(model, RUNTIME)},
-        {PATH: http.photograph(RUNTIME, partial(message, RUNTIME))},
-        LIFECYCLE,
-    ),
-    RUNTIME,
-    {PATH: "Classify", "/v1/model": "GetModel"},
+ONE, MANY = operations.photographs(RUNTIME, "/v1/classifications", "Classify", Parameters, partial(message, RUNTIME))
+OPERATIONS = (
+    ONE,
+    MANY,
+    *operations.model(RUNTIME, partial(model, RUNTIME)),
+    ONE.at_old_path("/v1/classify"),
 )
+APP = application(RUNTIME, OPERATIONS, LIFECYCLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     top_k: int | None = Field(None, ge=1, description="how many types to answer, best first; default 3")
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="least probability of an answer; below it the model abstains; default: the model's"
+    )
     explain: bool = Field(False, description="also answer a picture of where the photograph speaks for the first of the types")
 
 
@@ -38,6 +42,13 @@ class Details(BaseModel):
     )
 
 
+class Reason(StrEnum):
+    """Why the model abstains."""
+
+    NO_SCULPTURE = "hardly a sculpture is seen"
+    UNSURE_OF_TYPE = "no type is probable enough"
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """A label and its calibrated probability, 0 to 1."""
@@ -48,12 +59,19 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """``predictions`` best first; ``abstained`` when a person should decide; ``explanation`` a PNG, or empty."""
+    """``predictions`` best first; ``reason`` where the model abstains, by ``confidence``, and a person should decide;
+    ``explanation`` a PNG where asked for.
+    """
 
     predictions: tuple[Prediction, ...]
-    abstained: bool
+    reason: Reason | None
+    confidence: float
     notes: tuple[str, ...]
-    explanation: bytes = b""
+    explanation: bytes | None = None
+
+    @property
+    def abstained(self) -> bool:
+        return self.reason is not None
 
 
 class Predictor:
@@ -85,17 +103,28 @@ class Predictor:
     def answer(self, photograph: images.Decoded, outputs: Tensors, parameters: Parameters) -> Classification:
         """``outputs["probabilities"]``: float32 [labels]; ``outputs["activation"]``: float32 [rows, columns, labels]."""
         probabilities = outputs["probabilities"]
+        confidence = self._details.abstain_below if parameters.confidence is None else parameters.confidence
         best = np.argsort(-probabilities, kind="stable")[: parameters.top_k or DEFAULT_TOP_K]
         return Classification(
             predictions=tuple(Prediction(self._labels[i], float(probabilities[i])) for i in best),
-            abstained=bool(probabilities.max() * outputs.get("sculpture", 1.0) < self._details.abstain_below),
+            reason=_reason(float(probabilities.max()), float(outputs.get("sculpture", 1.0)), confidence),
+            confidence=confidence,
             notes=photograph.notes,
             explanation=(
                 explanation.overlay(photograph.pixels, heat(outputs[ACTIVATION], int(best[0])), self._resize)
                 if parameters.explain
-                else b""
+                else None
             ),
         )
+
+
+def _reason(best: float, sculpture: float, confidence: float) -> Reason | None:
+    """``best``: the highest probability of a type, ``sculpture``: that there is one at all; together they must reach
+    ``confidence``. The smaller of the two is the reason.
+    """
+    if best * sculpture >= confidence:
+        return None
+    return Reason.NO_SCULPTURE if sculpture < best else Reason.UNSURE_OF_TYPE
 
 
 def heat(activation: npt.NDArray[np.float32], label: int) -> npt.NDArray[np.float32]:

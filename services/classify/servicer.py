@@ -7,11 +7,15 @@ from typing import Any
 
 from protos.maquette.classify.v1 import classify_pb2 as pb
 from protos.maquette.classify.v1 import classify_pb2_grpc
-from services.classify.predictor import Classification, Parameters, Predictor
+from services.classify.predictor import Classification, Parameters, Predictor, Reason
 from services.common import grpc_server, model_info, telemetry
 from services.common.runtime import Runtime
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ClassifyService"]
+_REASONS = {
+    Reason.NO_SCULPTURE: pb.ABSTENTION_REASON_NO_SCULPTURE,
+    Reason.UNSURE_OF_TYPE: pb.ABSTENTION_REASON_UNSURE_OF_TYPE,
+}
 ClassifyRuntime = Runtime[Parameters, Classification, Predictor]
 
 
@@ -35,7 +39,7 @@ class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
         return await self._answer(request, bulk=True)
 
     async def _answer(self, request: pb.ClassifyRequest, *, bulk: bool = False) -> pb.ClassifyResponse:
-        parameters = self._runtime.parse(grpc_server.chosen(request, "top_k", "explain"))
+        parameters = self._runtime.parse(grpc_server.chosen(request, "top_k", "confidence", "explain"))
         return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
 
 
@@ -47,12 +51,14 @@ def message(runtime: ClassifyRuntime, answer: Classification) -> pb.ClassifyResp
                 label=prediction.label.id,
                 name=prediction.label.name,
                 probability=prediction.probability,
-                uri=prediction.label.uri or "",
-                broader=prediction.label.broader or "",
+                uri=prediction.label.uri,
+                broader=prediction.label.broader,
             )
             for prediction in answer.predictions
         ],
         abstained=answer.abstained,
+        abstention_reason=_REASONS[answer.reason] if answer.reason else None,
+        confidence=answer.confidence,
         model_version=runtime.bundle.manifest.version,
         request_id=telemetry.current().request_id,
         notes=answer.notes,

@@ -7,26 +7,20 @@ from functools import partial
 from protos.maquette.cluster_assign.v1.cluster_assign_pb2_grpc import add_ClusterAssignServiceServicer_to_server
 from services.cluster_assign.predictor import Parameters, Predictor
 from services.cluster_assign.servicer import SERVICE, ClusterRuntime, Servicer, clusters, message, model
-from services.common import http, openapi, settings
-from services.common.gateway import Gateway
+from services.common import operations, settings
+from services.common.gateway import application
 from services.common.lifecycle import Lifecycle
+from services.common.pages import Page
 
-NAME, PATH = "cluster_assign", "/v1/cluster-assign"
+NAME = "cluster_assign"
 RUNTIME = ClusterRuntime(NAME, settings.load_or_exit(), Parameters, Predictor)
 LIFECYCLE = Lifecycle(RUNTIME, SERVICE, partial(add_ClusterAssignServiceServicer_to_server, Servicer(RUNTIME)))
-DOCUMENT = openapi.document(
-    NAME,
-    posts={PATH: ("AssignResponse", Parameters)},
-    gets={"/v1/clusters": "ListClustersResponse", "/v1/model": "GetModelResponse"},
+ONE, MANY = operations.photographs(RUNTIME, "/v1/assignments", "Assign", Parameters, partial(message, RUNTIME))
+OPERATIONS = (
+    ONE,
+    MANY,
+    operations.question(RUNTIME, "/v1/clusters", "ListClusters", partial(clusters, RUNTIME), Page),
+    *operations.model(RUNTIME, partial(model, RUNTIME)),
+    ONE.at_old_path("/v1/cluster-assign"),
 )
-APP = Gateway(
-    http.routes(
-        RUNTIME,
-        DOCUMENT,
-        {"/v1/clusters": partial(clusters, RUNTIME), "/v1/model": partial(model, RUNTIME)},
-        {PATH: http.photograph(RUNTIME, partial(message, RUNTIME))},
-        LIFECYCLE,
-    ),
-    RUNTIME,
-    {PATH: "Assign", "/v1/clusters": "ListClusters", "/v1/model": "GetModel"},
-)
+APP = application(RUNTIME, OPERATIONS, LIFECYCLE)

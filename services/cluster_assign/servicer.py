@@ -8,8 +8,9 @@ from typing import Any
 from protos.maquette.cluster_assign.v1 import cluster_assign_pb2 as pb
 from protos.maquette.cluster_assign.v1 import cluster_assign_pb2_grpc
 from services.cluster_assign.predictor import Assignment, Cluster, Parameters, Predictor
-from services.common import grpc_server, model_info, telemetry
-from services.common.runtime import Runtime
+from services.common import grpc_server, model_info, pages, telemetry
+from services.common.pages import Page
+from services.common.runtime import Runtime, parse
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ClusterAssignService"]
 ClusterRuntime = Runtime[Parameters, Assignment, Predictor]
@@ -29,7 +30,7 @@ class Servicer(cluster_assign_pb2_grpc.ClusterAssignServiceServicer):
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.AssignStreamResponse)
 
     async def ListClusters(self, request: pb.ListClustersRequest, context: Any) -> pb.ListClustersResponse:
-        return clusters(self._runtime)
+        return clusters(self._runtime, parse(Page, {"page_size": request.page_size, "page_token": request.page_token}))
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
@@ -60,12 +61,15 @@ def message(runtime: ClusterRuntime, answer: Assignment) -> pb.AssignResponse:
     )
 
 
-def clusters(runtime: ClusterRuntime) -> pb.ListClustersResponse:
-    """The clusters of the model."""
+def clusters(runtime: ClusterRuntime, page: Page) -> pb.ListClustersResponse:
+    """A page of the clusters of the model."""
+    version = runtime.bundle.manifest.version
+    found, following = pages.cut(runtime.predictor.clusters, page, version)
     return pb.ListClustersResponse(
-        clusters=[_cluster(cluster) for cluster in runtime.predictor.clusters],
-        model_version=runtime.bundle.manifest.version,
+        clusters=[_cluster(cluster) for cluster in found],
+        model_version=version,
         embedding_space=runtime.predictor.space,
+        next_page_token=following,
     )
 
 

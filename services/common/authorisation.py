@@ -1,18 +1,22 @@
-"""Who may ask: the API key, the same for both transports."""
+"""Who may ask: API keys, the same for both transports."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 
-from services.common import errors
+from services.common import errors, telemetry
 from services.common.settings import Settings
 
 
 def authorise(headers: Mapping[str, str], settings: Settings) -> None:
-    """Raises ``Unauthenticated`` when a key is configured and ``x-api-key`` or ``authorization: Bearer`` is not it."""
-    if settings.api_key is None:
+    """Notes by name who asks, for the log of the call that is being answered.
+
+    Raises ``Unauthenticated`` when there are keys and ``x-api-key`` or ``authorization: Bearer`` is none of them.
+    """
+    if not settings.keys.wanted:
         return
     sent = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(sent.encode(), settings.api_key.get_secret_value().encode()):
+    caller = settings.keys.name_of(sent)
+    if caller is None:
         raise errors.Unauthenticated("Send the API key as x-api-key, or as authorization: Bearer.")
+    telemetry.current().caller = caller

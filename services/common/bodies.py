@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from services.common import errors, images
 from services.common.admission import Lease
+from services.common.forms import FIELD, FILES, ID, MOST_FILES, OVERHEAD, Fields, File, Form, media_type
 from services.common.runtime import Runtime
-
-FIELD, FILES = "image", "images"
-MOST_FILES = 1000
-# What multipart wraps around the photograph, and the other fields.
-_FORM_OVERHEAD = 64 * 1024
-_MOST_FIELDS, _LONGEST_FIELD = 32, 16 * 1024
-_BINARY = {"type": "string", "format": "binary"}
-BATCH: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FILES],
-                "properties": {
-                    FILES: {"type": "array", "items": _BINARY, "description": "files; their names may have sub-folders"}
-                },
-            }
-        }
-    },
-}
-
-
-@dataclass
-class File:
-    """A file of a form: the field, the name its sender gave it, and its bytes."""
-
-    field: str
-    name: str
-    data: bytes
 
 
 def lease_of(request: Request) -> Lease:
@@ -52,40 +20,122 @@ def lease_of(request: Request) -> Lease:
     return lease
 
 
-async def read_photograph(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[bytes, dict[str, str]]:
-    """The encoded photograph and the parameters (query string, then form fields).
+def is_form(request: Request) -> bool:
+    return media_type(request) == "multipart/form-data"
 
-    Raises ``ImageMissing``, ``ImageTooManyBytes``, ``ParameterInvalid``, ``Overloaded``, ``DeadlineExceeded``.
+
+async def read_raw(request: Request, runtime: Runtime[Any, Any, Any]) -> bytes:
+    """The encoded photograph that is the body. Raises ``ImageMissing``, and what :func:`pieces` does."""
+    limits, kind = runtime.settings.limits, media_type(request)
+    if not kind or kind.startswith("image/") or kind == "application/octet-stream":
+        return b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), limits.max_bytes)])
+    raise errors.ImageMissing("Send the photograph as multipart with a file in `image`, or as a raw image/* body.")
+
+
+async def read_form(request: Request, runtime: Runtime[Any, Any, Any], *, bulk: bool = False) -> tuple[list[File], Fields]:
+    """A form that is read whole, at most the limit of one photograph: its files and fields, in any order. The request's own
+    lease holds their bytes. Raises as :func:`pieces` does, and ``ImageMissing`` where it is no form of files.
     """
-    values = dict(request.query_params)
     limits = runtime.settings.limits
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "multipart/form-data":
-        malformed = errors.ImageMissing("The multipart body is malformed; send one file in the field `image`.")
-        files, fields = await _form(request, runtime, malformed, most_files=1, bulk=False)
-        photographs = [file for file in files if file.field == FIELD]
-        if not photographs:
-            raise errors.ImageMissing("Send a photograph as a file in the multipart field `image`; text is not one.")
-        data = photographs[0].data
-        values |= fields
-    elif not media_type or media_type.startswith("image/") or media_type == "application/octet-stream":
-        data = b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), limits.max_bytes)])
-    else:
-        raise errors.ImageMissing("Send the photograph as multipart with a file in `image`, or as a raw image/* body.")
-    if len(data) > limits.max_bytes:
-        raise images.too_many_bytes(limits)
-    return data, values
+    form = Form(request, runtime, ordered=False)
+    most = limits.max_bytes + OVERHEAD
+    async for piece in pieces(request, runtime, images.too_many_bytes(limits), most, bulk=bulk):
+        form.write(piece)
+        if len(form.files) > MOST_FILES:
+            raise form.malformed
+    form.require_whole()
+    return list(form.take()), form.fields
 
 
-async def read_batch(request: Request, runtime: Runtime[Any, Any, Any]) -> list[File]:
-    """The files of a form of many. Raises as :func:`read_photograph` does."""
-    malformed = errors.ImageMissing(f"Send multipart with 1 to {MOST_FILES} files in `{FILES}`, and nothing else.")
-    files, fields = await _form(request, runtime, malformed, most_files=MOST_FILES, bulk=True)
+async def in_hand(request: Request, files: Iterable[File]) -> AsyncGenerator[File, None]:
+    """The files of a form that was read whole, each holding its own bytes from here on instead of the request."""
+    lease_of(request).resize(0)
+    for file in files:
+        file.lease.resize(len(file.data))
+    for file in files:
+        yield file
+
+
+def merged(request: Request, fields: Fields = ()) -> dict[str, str]:
+    """The parameters of the query and of the form. Raises ``ParameterInvalid`` for one that is given twice and differs."""
+    values: dict[str, str] = {}
+    for name, value in (*request.query_params.multi_items(), *fields):
+        if values.setdefault(name, value) != value:
+            raise errors.ParameterInvalid(
+                f"Parameter `{name}` is given as `{values[name][:50]}` and as `{value[:50]}`; "
+                "send it once, in the query or the form."
+            )
+    return values
+
+
+def astray(file: File, wanted: str) -> errors.ImageMissing:
+    return errors.ImageMissing(f"The file `{file.name}` is in the field `{file.field}`; send it in `{wanted}`.")
+
+
+def the_one(files: list[File], batch: str) -> bytes:
+    """The photograph of a form of one. Raises ``ImageMissing`` with a sentence that says what was sent instead; ``batch`` is
+    the path that takes many.
+    """
+    if wrong := next((file for file in files if file.field != FIELD), None):
+        raise astray(wrong, FIELD)
     if not files:
-        raise errors.ImageMissing(f"Send photographs as files in the multipart field `{FILES}`.")
-    if fields or any(file.field != FILES for file in files):
-        raise malformed
-    return files
+        raise errors.ImageMissing(f"Send a photograph as a file in the multipart field `{FIELD}`; text is not one.")
+    if len(files) > 1:
+        raise errors.ImageMissing(
+            f"{len(files)} files are in the field `{FIELD}`; send one file, or many in `{FILES}` to {batch}."
+        )
+    if files[0].error:
+        raise files[0].error
+    return files[0].data
+
+
+async def stream(request: Request, runtime: Runtime[Any, Any, Any]) -> AsyncGenerator[File | Fields, None]:
+    """The files of a form of any number, each as soon as it is there; before the first, the fields that came before it.
+
+    Each file takes room as it arrives and waits for it at most ``wait_seconds``; one that is too large, or finds no room, comes
+    with its error and without its bytes. Raises ``ImageMissing``, ``ParameterInvalid``, ``DeadlineExceeded``, ``NotReady`` and
+    ``Overloaded`` for what concerns the whole form.
+    """
+    settings = runtime.settings
+    runtime.require_room()
+    form = Form(request, runtime, ordered=True)
+    arriving = Lease(runtime.bytes, 0, True)
+    # Seconds that the next photograph may take to arrive. Time in which nobody reads it, for want of room, is not counted.
+    left, before_files = settings.timeout_seconds, True
+    try:
+        more = True
+        while more:
+            asked = asyncio.get_running_loop().time()
+            body, more = await _received(request, min(left, settings.idle_seconds))
+            left -= asyncio.get_running_loop().time() - asked
+            try:
+                room = await runtime.bytes.take(len(body), bulk=True, wait=settings.wait_seconds)
+            except errors.Overloaded as error:
+                form.refuse(error)
+            else:
+                arriving.resize(arriving.amount + room.amount)
+                room.release()
+            failure = None
+            try:
+                form.write(body)
+            except errors.MaquetteError as error:
+                failure = error  # the files before it are whole
+            for file in form.take():
+                if before_files:
+                    before_files = False
+                    yield form.fields
+                left = settings.timeout_seconds
+                arriving.resize(form.held)
+                file.lease.resize(len(file.data))
+                yield file
+            if failure:
+                raise failure
+            arriving.resize(form.held)
+        form.require_whole()
+        if form.ids:
+            raise errors.ParameterInvalid(f"There are {len(form.ids)} ids more than files; send one `{ID}` for each file.")
+    finally:
+        arriving.release()
 
 
 async def pieces(
@@ -108,15 +158,8 @@ async def pieces(
     request.scope["maquette.lease"] = lease
     received, ends = 0, asyncio.get_running_loop().time() + settings.timeout_seconds
     while True:
-        try:
-            idle_at = asyncio.get_running_loop().time() + settings.idle_seconds
-            async with asyncio.timeout_at(min(ends, idle_at)):
-                message = await request.receive()
-        except TimeoutError:
-            raise errors.DeadlineExceeded("The body stopped arriving; send it again, or a smaller one.") from None
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
-        body = message.get("body", b"")
+        left = ends - asyncio.get_running_loop().time()
+        body, more = await _received(request, min(left, settings.idle_seconds))
         received += len(body)
         if received > most:
             raise too_large
@@ -124,83 +167,17 @@ async def pieces(
             lease.grow(len(body))
         if body:
             yield body
-        if not message.get("more_body"):
+        if not more:
             return
 
 
-async def _form(
-    request: Request, runtime: Runtime[Any, Any, Any], malformed: errors.ImageMissing, *, most_files: int, bulk: bool
-) -> tuple[list[File], dict[str, str]]:
-    limits = runtime.settings.limits
-    boundary = parse_options_header(request.headers.get("content-type"))[1].get(b"boundary")
-    if not boundary:
-        raise malformed
-    form = _Form(most_files)
+async def _received(request: Request, seconds: float) -> tuple[bytes, bool]:
+    """The next bytes of the body, and whether more come. Raises ``DeadlineExceeded``; a caller who left cancels the call."""
     try:
-        parser = MultipartParser(boundary, form.callbacks())
-        body = pieces(request, runtime, images.too_many_bytes(limits), limits.max_bytes + _FORM_OVERHEAD, bulk=bulk)
-        async for piece in body:
-            parser.write(piece)
-    except (FormParserError, ValueError):
-        raise malformed from None
-    if not form.whole:
-        raise malformed
-    return form.files, form.fields
-
-
-class _Form:
-    """Collects the files and fields of a form while it is parsed. Raises ``FormParserError`` for more than there may be."""
-
-    def __init__(self, most_files: int) -> None:
-        self.files: list[File] = []
-        self.fields: dict[str, str] = {}
-        self.whole = False
-        self._most_files = most_files
-        self._header = self._value = b""
-        self._options: dict[bytes, bytes] = {}
-        self._content: list[bytes] = []
-        self._size = 0
-
-    def callbacks(self) -> Any:
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._name,
-            "on_header_value": self._named,
-            "on_header_end": self._header_ends,
-            "on_part_data": self._data,
-            "on_part_end": self._end,
-            "on_end": self._all,
-        }
-
-    def _begin(self) -> None:
-        self._options, self._content, self._size = {}, [], 0
-
-    def _name(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _named(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_ends(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            _, self._options = parse_options_header(self._value)
-        self._header = self._value = b""
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        self._content.append(data[start:end])
-        self._size += end - start
-        if b"filename" not in self._options and self._size > _LONGEST_FIELD:
-            raise FormParserError("a field is too long")
-
-    def _end(self) -> None:
-        content, self._content = b"".join(self._content), []
-        name = self._options.get(b"name", b"").decode(errors="replace")
-        if b"filename" in self._options:
-            self.files.append(File(name, self._options[b"filename"].decode(errors="replace"), content))
-        else:
-            self.fields[name] = content.decode(errors="replace")
-        if len(self.files) > self._most_files or len(self.fields) > _MOST_FIELDS:
-            raise FormParserError("there are too many parts")
-
-    def _all(self) -> None:
-        self.whole = True
+        async with asyncio.timeout(seconds):
+            message = await request.receive()
+    except TimeoutError:
+        raise errors.DeadlineExceeded("The body stopped arriving; send it again, or a smaller one.") from None
+    if message["type"] == "http.disconnect":
+        raise asyncio.CancelledError
+    return message.get("body", b""), message.get("more_body", False)

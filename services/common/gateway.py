@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.common import errors, telemetry
+from services.common import errors, http, openapi, telemetry
 from services.common.admission import Lease
 from services.common.authorisation import authorise
-from services.common.http import problem
+from services.common.http import ANSWER_HEADER, problem
+from services.common.lifecycle import Lifecycle
+from services.common.operations import Operation
 from services.common.runtime import Runtime, State
 
 # Probes, scrapes and the API's own page: no key, no access log.
@@ -20,6 +24,31 @@ _OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/docs.json", "/")
 _ASSETS = "/static_content/"
 # The transport is given a large answer in pieces, so that what it has not sent yet is known.
 _PIECE = 256 * 1024
+
+
+def application(runtime: Runtime[Any, Any, Any], operations: Sequence[Operation], lifecycle: Lifecycle) -> ASGIApp:
+    """The ASGI application of a service: its operations and their document, started and stopped with ``lifecycle``."""
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        await lifecycle.start()
+        yield
+        await lifecycle.stop()
+
+    settings = runtime.settings
+    document = openapi.document(runtime.service, operations, settings.ports(runtime.service).http)
+    routes = http.routes(runtime.service, document, operations, runtime.probe, lifespan)
+    gateway = Gateway(routes, runtime, {operation.path: operation.label for operation in operations})
+    if not settings.cors_origins:
+        return gateway
+    return CORSMiddleware(
+        gateway,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["accept", "authorization", "content-type", "x-api-key", "x-request-id"],
+        expose_headers=[ANSWER_HEADER, "retry-after", "x-request-id"],
+        max_age=3600,
+    )
 
 
 class Gateway:

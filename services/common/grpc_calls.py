@@ -273,7 +273,14 @@ def _parsed(handler: Any, data: Any) -> Any:
 
 
 def rich_status(error: errors.MaquetteError, request_id: str) -> Any:
-    """The table's row as a grpc status with ErrorInfo, and RetryInfo where trying again helps."""
+    """:func:`status_of` as gRPC ends a call with it."""
+    status: Any = rpc_status.to_status(status_of(error, request_id))
+    # A namedtuple underneath; its trailing metadata replace those set before.
+    return status._replace(trailing_metadata=(*status.trailing_metadata, (REQUEST_ID, request_id)))
+
+
+def status_of(error: errors.MaquetteError, request_id: str) -> status_pb2.Status:
+    """The table's row as a google.rpc.Status with ErrorInfo, and RetryInfo where trying again helps."""
     row = errors.TABLE[error.code]
     details: list[Any] = [
         error_details_pb2.ErrorInfo(reason=error.code, domain=DOMAIN, metadata={"request_id": request_id}),
@@ -286,6 +293,4 @@ def rich_status(error: errors.MaquetteError, request_id: str) -> Any:
         any_message = AnyMessage()
         any_message.Pack(detail_message)
         packed.append(any_message)
-    status: Any = rpc_status.to_status(status_pb2.Status(code=row.grpc.value[0], message=error.detail, details=packed))
-    # A namedtuple underneath; its trailing metadata replace those set before.
-    return status._replace(trailing_metadata=(*status.trailing_metadata, (REQUEST_ID, request_id)))
+    return status_pb2.Status(code=row.grpc.value[0], message=error.detail, details=packed)

@@ -18,9 +18,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from protos.maquette.common.v1 import common_pb2
-from services.common import errors
+from services.common import errors, telemetry
 from services.common.admission import Lease
-from services.common.grpc_calls import HEADROOM, MOST_RPCS, Interceptor
+from services.common.grpc_calls import HEADROOM, MOST_RPCS, Interceptor, status_of
 from services.common.in_order import LONGEST_ID, in_order
 from services.common.runtime import Runtime
 from services.common.settings import url_host
@@ -135,9 +135,14 @@ async def stream(
         async for (request, _), outcome in outcomes:
             id_ = request.id[:LONGEST_ID]
             if isinstance(outcome, errors.MaquetteError):
-                yield envelope(id=id_, error=common_pb2.Error(code=outcome.code, detail=outcome.detail))
+                yield envelope(id=id_, error=_failed(outcome))
             else:
                 yield envelope(id=id_, response=outcome)
+
+
+def _failed(error: errors.MaquetteError) -> common_pb2.Error:
+    status = status_of(error, telemetry.current().request_id)
+    return common_pb2.Error(code=error.code, detail=error.detail, status=status)
 
 
 def chosen(request: Message, *fields: str) -> dict[str, Any]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -16,12 +15,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from services.common import bodies, errors, telemetry
-from services.common.in_order import LONGEST_ID, in_order
-from services.common.lifecycle import Lifecycle
-from services.common.runtime import Runtime
+from services.common import errors, telemetry
 
-PNG = "image/png"
+if TYPE_CHECKING:
+    from services.common.operations import Operation
+
+JSON, PNG, PROBLEM = "application/json", "image/png", "application/problem+json"
+ANSWER_HEADER = "X-Maquette-Answer"
 _ASSETS = "/static_content/"
 # Asks nobody but this service.
 _INDEX = """<!doctype html>
@@ -35,32 +35,18 @@ _INDEX = """<!doctype html>
 </html>
 """
 Endpoint = Callable[[Request], Awaitable[Response]]
-Outcome = TypeVar("Outcome")
 
 
 def routes(
-    runtime: Runtime[Any, Any, Any],
-    document: Mapping[str, Any],
-    gets: Mapping[str, Callable[[], Message]],
-    posts: Mapping[str, Endpoint],
-    lifecycle: Lifecycle,
+    service: str, document: Mapping[str, Any], operations: Iterable[Operation], probe: Callable[[], None], lifespan: Any
 ) -> ASGIApp:
-    """``gets``: path -> the message it answers; ``posts``: path -> its endpoint; and probes, metrics and the API's page."""
-
-    def question(answer: Callable[[], Message]) -> Endpoint:
-        async def ready(_: Request) -> Response:
-            runtime.require_ready()
-            return as_json(answer())
-
-        return ready
+    """The operations, and beside them probes, metrics and the API's page. ``probe`` raises ``NotReady``."""
 
     async def live(_: Request) -> Response:
         return Response()
 
     async def ready(_: Request) -> Response:
-        runtime.require_ready()
-        if not runtime.ready:
-            raise errors.NotReady("The service is about to shut down; ask another replica.")
+        probe()
         return Response()
 
     async def metrics(_: Request) -> Response:
@@ -71,62 +57,12 @@ def routes(
         return JSONResponse(document)
 
     async def index(_: Request) -> Response:
-        return HTMLResponse(_INDEX.format(service=runtime.service))
-
-    @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        await lifecycle.start()
-        yield
-        await lifecycle.stop()
+        return HTMLResponse(_INDEX.format(service=service))
 
     pages: dict[str, Endpoint] = {"/": index, "/livez": live, "/readyz": ready, "/metrics": metrics, "/docs.json": openapi}
-    pages |= {path: question(answer) for path, answer in gets.items()} | _assets()
-    every = [Route(path, page, methods=["GET"]) for path, page in pages.items()]
-    every += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
+    every = [Route(path, page, methods=["GET"]) for path, page in (pages | _assets()).items()]
+    every += [Route(operation.path, operation.endpoint, methods=[operation.method]) for operation in operations]
     return Router(every, redirect_slashes=False, lifespan=lifespan)
-
-
-def photograph(
-    runtime: Runtime[Any, Any, Any], message: Callable[[Any], Any], render: Callable[[Any], Response] | None = None
-) -> Endpoint:
-    """The endpoint of one photograph; ``message`` makes the proto, ``render`` the answer where it is not JSON.
-
-    The parameter ``id`` is the caller's own and comes back in the answer.
-    """
-
-    async def respond(request: Request) -> Response:
-        with telemetry.RECEIVING.track_inprogress():
-            data, values = await bodies.read_photograph(request, runtime)
-        id_ = values.pop("id", None)
-        if id_ is not None and len(id_) > LONGEST_ID:
-            raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
-        async with runtime.place():
-            answer = message(await runtime.answer(data, runtime.parse(values)))
-        if id_ is not None:
-            answer.id = id_
-        return (render or as_json)(answer)
-
-    return respond
-
-
-async def batch(
-    runtime: Runtime[Any, Any, Any], request: Request, files: list[bodies.File], answer: Callable[[int], Awaitable[Outcome]]
-) -> AsyncGenerator[tuple[int, Outcome | errors.MaquetteError], None]:
-    """``answer(index)`` for each file, in order. The bytes of a file are let go of as soon as it is answered."""
-
-    async def indices() -> AsyncIterator[int]:
-        for index in range(len(files)):
-            yield index
-
-    async def one(index: int) -> Outcome:
-        async with runtime.place(bulk=True):
-            return await answer(index)
-
-    async with aclosing(in_order(indices(), one, runtime.settings.stream_window)) as outcomes:
-        async for index, outcome in outcomes:
-            files[index].data = b""
-            bodies.lease_of(request).resize(sum(len(file.data) for file in files))
-            yield index, outcome
 
 
 def as_json(message: Message) -> Response:
@@ -135,7 +71,28 @@ def as_json(message: Message) -> Response:
 
 def as_dict(message: Message) -> dict[str, Any]:
     """A proto message under its own field names; the proto is the source of truth for both transports."""
-    return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    printed = json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return _in_order_of_the_proto(printed, message.DESCRIPTOR)
+
+
+def _in_order_of_the_proto(printed: dict[str, Any], descriptor: Any) -> dict[str, Any]:
+    """Protobuf prints the fields that are set before those that are not: an answer's shape would depend on its values."""
+    ordered = {}
+    for field in descriptor.fields:
+        if field.name not in printed:
+            continue
+        value, nested = printed[field.name], field.message_type
+        if nested and isinstance(value, dict) and not nested.GetOptions().map_entry:
+            value = _in_order_of_the_proto(value, nested)
+        elif nested and isinstance(value, list):
+            value = [_in_order_of_the_proto(each, nested) if isinstance(each, dict) else each for each in value]
+        ordered[field.name] = value
+    return ordered
+
+
+def wants(request: Request, media_type: str) -> bool:
+    """Whether ``Accept`` names it; a caller that names nothing gets the operation's default."""
+    return media_type in request.headers.get("accept", "")
 
 
 def as_picture(message: Message, picture: bytes, *fields: str) -> Response:
@@ -143,25 +100,31 @@ def as_picture(message: Message, picture: bytes, *fields: str) -> Response:
     for field in fields:
         message.ClearField(field)
     rest = {name: value for name, value in as_dict(message).items() if name not in fields}
-    return Response(picture, media_type=PNG, headers={"X-Maquette-Answer": json.dumps(rest)})
+    return Response(picture, media_type=PNG, headers={ANSWER_HEADER: json.dumps(rest)})
 
 
 def problem(error: errors.MaquetteError, request_id: str, status: int | None = None) -> Response:
     """The RFC 9457 answer for an error of the table; ``status`` where HTTP itself has another than the table's."""
     row = errors.TABLE[error.code]
-    status = status or row.http
+    body = problem_body(error, request_id, status)
+    headers = {"Retry-After": str(row.retry_after)} if row.retry_after else {}
+    if body["status"] == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, body["status"], headers, media_type=PROBLEM)
+
+
+def problem_body(error: errors.MaquetteError, request_id: str, status: int | None = None) -> dict[str, Any]:
+    """What a problem says, as an answer of its own or as one item's of a batch."""
+    row = errors.TABLE[error.code]
     body = {
         "type": f"urn:maquette:error:{error.code.lower().replace('_', '-')}",
         "title": row.title,
-        "status": status,
+        "status": status or row.http,
         "detail": error.detail,
         "code": error.code,
         "request_id": request_id,
     }
-    headers = {"Retry-After": str(row.retry_after)} if row.retry_after else {}
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return body | ({"retry_after": row.retry_after} if row.retry_after else {})
 
 
 def _assets() -> dict[str, Endpoint]:

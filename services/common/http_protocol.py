@@ -161,9 +161,12 @@ class _Protocol(HttpToolsProtocol):
     def _watch_reader(self, left: int) -> None:
         """Give up on a caller who does not read its answer."""
 
+        received = self._body
+
         def look() -> None:
             now = self.transport.get_write_buffer_size()
-            if left - now < min(_LEAST_PROGRESS, left):
+            # Whoever still sends a batch may read its answers later.
+            if left - now < min(_LEAST_PROGRESS, left) and self._body == received:
                 self.transport.abort()
             else:
                 self._watch_reader(now)

@@ -1,6 +1,10 @@
-"""The public part of a manifest, for ``GetModel`` and ``GET /v1/model`` of every service."""
+"""The public part of a manifest, for ``GetModel`` and ``GET /v1/models/NAME`` of every service."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos.maquette.common.v1 import common_pb2
 from services.common.models import GRAPH, Bundle
@@ -15,14 +19,16 @@ def message(bundle: Bundle) -> common_pb2.Model:
         sha256=manifest.files[GRAPH],
         architecture=manifest.architecture,
         input=common_pb2.ModelInput(
-            height=manifest.input.height, width=manifest.input.width, resize=manifest.input.resize.value
+            height=manifest.input.height,
+            width=manifest.input.width,
+            resize=manifest.input.resize.value,
+            resize_rule=f"RESIZE_RULE_{manifest.input.resize.name}",
         ),
         labels=[
-            common_pb2.Label(id=label.id, name=label.name, uri=label.uri or "", broader=label.broader or "")
-            for label in manifest.labels
+            common_pb2.Label(id=label.id, name=label.name, uri=label.uri, broader=label.broader) for label in manifest.labels
         ],
-        clusters=len(manifest.details.get("clusters", ())),
-        embedding_space=manifest.embedding_space or "",
+        clusters=len(manifest.details["clusters"]) if "clusters" in manifest.details else None,
+        embedding_space=manifest.embedding_space,
         metrics=manifest.metrics,
         training_data=[
             common_pb2.TrainingData(name=data.name, items=data.items, licence=data.licence, note=data.note)
@@ -32,6 +38,15 @@ def message(bundle: Bundle) -> common_pb2.Model:
         intended_use=manifest.intended_use,
         not_for=manifest.not_for,
         created=manifest.created,
+        create_time=_timestamp(manifest.created),
         provider=bundle.session.get_providers()[0],
         precision=bundle.precision,
     )
+
+
+def _timestamp(created: str) -> Timestamp:
+    """ISO 8601, UTC where it does not say -> a timestamp."""
+    time = datetime.fromisoformat(created)
+    stamp = Timestamp()
+    stamp.FromDatetime(time if time.tzinfo else time.replace(tzinfo=UTC))
+    return stamp

@@ -95,6 +95,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             "Too many photographs are being sent at once; try again after a pause.",
             gauge=telemetry.BYTES_RECEIVED,
         )
+        self.batches = Budget(settings.max_streams, "Too many batches are being answered; try again after a pause.")
         self._most_pixels = settings.megapixels_in_flight * 1_000_000
         self._pixels = Budget(
             self._most_pixels, "Too many pixels are being decoded; try again after a pause.", gauge=telemetry.PIXELS_IN_FLIGHT
@@ -160,6 +161,12 @@ class Runtime(Generic[Parameters, Answer, P]):
         """Raises ``NotReady`` with the reason, where a call would be refused."""
         if self.state in _REFUSALS:
             raise errors.NotReady(_REFUSALS[self.state])
+
+    def probe(self) -> None:
+        """Raises ``NotReady`` also where calls are still answered, but should go elsewhere."""
+        self.require_ready()
+        if not self.ready:
+            raise errors.NotReady("The service is about to shut down; ask another replica.")
 
     # Not `require_ready`: calls that were let in before a drain began still need these two to finish.
     @property
@@ -309,7 +316,7 @@ def parse(kind: type[B], values: Mapping[str, Any]) -> B:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "parameters"
         if first["type"] == "extra_forbidden":
-            known = ", ".join(kind.model_fields) or "none"
+            known = ", ".join(field.alias or name for name, field in kind.model_fields.items()) or "none"
             raise errors.ParameterInvalid(f"There is no parameter `{name}`; known are: {known}.") from None
         message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
         raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None

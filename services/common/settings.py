@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.common.images import Limits
+from services.common.keys import SHORTEST, Keys
 
 PREFIX = "MAQUETTE_"
-_SHORTEST_KEY = 16
+_ORIGIN = re.compile(r"https?://[^/\s,*]+")
 ROOT = Path(__file__).parents[2]
 
 
@@ -67,7 +69,10 @@ class Settings(BaseSettings):
     )
     max_connections: int = Field(512, ge=1, le=65_536, description="HTTP connections at once; further ones are OVERLOADED")
     max_streams: int = Field(
-        16, ge=1, le=1024, description="gRPC streams at once; a further one takes the place of an idle one"
+        16,
+        ge=1,
+        le=1024,
+        description="gRPC streams at once, and as many HTTP batches; a further stream takes the place of an idle one",
     )
     stream_window: int = Field(8, ge=1, le=256, description="items of one gRPC stream or HTTP batch at work at once")
     wait_seconds: float = Field(10.0, gt=0, description="longest a call waits for room before it is OVERLOADED")
@@ -89,6 +94,12 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None, description="when set, callers must send it (x-api-key or Authorization: Bearer); at least 16 characters"
     )
+    api_keys_file: Path | None = Field(
+        None, description='TOML file of further keys, `name = "key"` a line; read again when it changes; the name is logged'
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose web pages may ask, such as https://example.org, separated by commas; unset: none"
+    )
     tls_certificate: Path | None = Field(None, description="PEM certificate chain for both transports")
     tls_key: Path | None = Field(None, description="PEM private key for both transports")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe line logged")
@@ -102,9 +113,18 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _guessable(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
-            raise ValueError(f"should have at least {_SHORTEST_KEY} characters; leave the variable out to serve without a key")
+        if key is not None and len(key.get_secret_value()) < SHORTEST:
+            raise ValueError(f"should have at least {SHORTEST} characters; leave the variable out to serve without a key")
         return key
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        origins = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        for origin in origins if isinstance(origins, tuple) else ():
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"`{origin}` is no origin; one is like https://example.org, without a path")
+        return origins
 
     @field_validator("tls_certificate", "tls_key")
     @classmethod
@@ -118,9 +138,15 @@ class Settings(BaseSettings):
         if self.api_key is None and f"{PREFIX}API_KEY" in os.environ:
             # `export MAQUETTE_API_KEY=$(a command that failed)` must not open the service.
             raise ValueError(f"{PREFIX}API_KEY: is empty; set a key, or leave the variable out to serve without one")
+        _ = self.keys
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError(f"set both {PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY, or neither")
         return self
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Raises ``ValueError`` for a file of keys that is wrong."""
+        return Keys(self.api_key.get_secret_value() if self.api_key else None, self.api_keys_file)
 
     @cached_property
     def limits(self) -> Limits:

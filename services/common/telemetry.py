@@ -55,6 +55,8 @@ class Call:
     method: str
     request_id: str
     code: str = "OK"
+    # The name of the caller's key, where callers have one.
+    caller: str | None = None
 
 
 _CURRENT: ContextVar[Call] = ContextVar("call")
@@ -105,6 +107,7 @@ def call(service: str, transport: str, method: str, headers: Mapping[str, str]) 
                     "code": this.code,
                     "seconds": round(seconds, 4),
                     "request_id": this.request_id,
+                    **({"caller": this.caller} if this.caller else {}),
                 },
             )
 

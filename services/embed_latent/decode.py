@@ -1,4 +1,4 @@
-"""``POST /v1/decode``: points of the plane as JSON, their pictures as PNG."""
+"""``POST /v1/decodings``: points of the plane as JSON, their pictures as PNG."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.common import bodies, errors, http
-from services.embed_latent.decoder import Drawing
 from services.embed_latent.runtime import EmbedRuntime
 from services.embed_latent.servicer import drawing
 
-PATH = "/v1/decode"
 # Sixty-four points of many dimensions, written out at length, are less.
 _MOST_BYTES = 64 * 1024
 
 
-async def respond(runtime: EmbedRuntime, request: Request) -> Response:
-    """One point: the picture itself, with the rest of the answer in ``X-Maquette-Answer``; several, or where ``Accept`` asks
-    for JSON: JSON with base64. Raises any of the domain errors.
+async def respond(runtime: EmbedRuntime, default: str, request: Request) -> Response:
+    """JSON with base64, or the picture of one point itself, with the rest of the answer in ``X-Maquette-Answer``: whichever
+    ``Accept`` asks for, else ``default``. Raises any of the domain errors.
     """
     values = await _values(request, runtime)
     async with runtime.place():
         answer = await runtime.decode(values)
-        return _render(runtime, answer, "application/json" in request.headers.get("accept", ""))
+    other = http.JSON if default == http.PNG else http.PNG
+    as_png = (default == http.PNG) != http.wants(request, other)
+    message = drawing(runtime, answer)
+    if not as_png or len(answer.images) > 1:
+        return http.as_json(message)
+    return http.as_picture(message, answer.images[0], "images")
 
 
 async def _values(request: Request, runtime: EmbedRuntime) -> dict[str, object]:
@@ -37,10 +40,3 @@ async def _values(request: Request, runtime: EmbedRuntime) -> dict[str, object]:
     if not isinstance(values, dict):
         raise errors.ParameterInvalid('Send a JSON object, such as {"latent": [1.5, -2]}.')
     return values
-
-
-def _render(runtime: EmbedRuntime, answer: Drawing, as_json: bool) -> Response:
-    message = drawing(runtime, answer)
-    if as_json or len(answer.images) > 1:
-        return http.as_json(message)
-    return http.as_picture(message, answer.images[0], "images")

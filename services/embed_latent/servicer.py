@@ -9,7 +9,9 @@ import numpy as np
 
 from protos.maquette.embed_latent.v1 import embed_latent_pb2 as pb
 from protos.maquette.embed_latent.v1 import embed_latent_pb2_grpc
-from services.common import grpc_server, model_info, telemetry
+from services.common import grpc_server, model_info, pages, telemetry
+from services.common.pages import Page
+from services.common.runtime import parse
 from services.embed_latent import decoder
 from services.embed_latent.predictor import Embedding
 from services.embed_latent.runtime import EmbedRuntime
@@ -38,7 +40,7 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
             return drawing(self._runtime, await self._runtime.decode(values))
 
     async def GetSpace(self, request: pb.GetSpaceRequest, context: Any) -> pb.GetSpaceResponse:
-        return space(self._runtime)
+        return space(self._runtime, parse(Page, {"page_size": request.page_size, "page_token": request.page_token}))
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
@@ -77,9 +79,10 @@ def drawing(runtime: EmbedRuntime, answer: decoder.Drawing) -> pb.DecodeResponse
     )
 
 
-def space(runtime: EmbedRuntime) -> pb.GetSpaceResponse:
-    """The latent space: prior, groups and reference points."""
-    predictor = runtime.predictor
+def space(runtime: EmbedRuntime, page: Page) -> pb.GetSpaceResponse:
+    """The latent space: prior, groups and a page of the reference points."""
+    predictor, version = runtime.predictor, runtime.bundle.manifest.version
+    found, following = pages.cut(predictor.points, page, version)
     deviations = np.sqrt(np.diagonal(predictor.prior.covariance))
     return pb.GetSpaceResponse(
         embedding_space=predictor.space,
@@ -88,9 +91,10 @@ def space(runtime: EmbedRuntime) -> pb.GetSpaceResponse:
         prior_standard_deviation=deviations.tolist(),
         feature_dimensions=predictor.feature_dimensions,
         groups=predictor.groups,
-        points=[pb.ReferencePoint(id=point.id, group=point.group, latent=point.latent) for point in predictor.points],
-        model_version=runtime.bundle.manifest.version,
+        points=[pb.ReferencePoint(id=point.id, group=point.group, latent=point.latent) for point in found],
+        model_version=version,
         farthest_decoded=decoder.FARTHEST,
+        next_page_token=following,
     )
 
 

@@ -4,47 +4,60 @@ from __future__ import annotations
 
 from functools import partial
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.remove_background_pb2_grpc import add_RemoveBackgroundServiceServicer_to_server
-from services.common import http, openapi, settings
-from services.common.gateway import Gateway
+from services.common import http, operations, settings
+from services.common.gateway import application
 from services.common.lifecycle import Lifecycle
 from services.remove_background import archive
 from services.remove_background.predictor import Parameters, Predictor
 from services.remove_background.servicer import SERVICE, RemovalRuntime, Servicer, message, model
 
-NAME, PATH = "remove_background", "/v1/remove-background"
+NAME = "remove_background"
 
 
-def render(answer: pb.RemoveBackgroundResponse) -> Response:
+def picture(_: Request, answer: pb.RemoveBackgroundResponse) -> Response:
     """One picture as itself, with the rest of the answer in ``X-Maquette-Answer`` as JSON; two as JSON with base64."""
     if answer.mask and answer.cutout:
         return http.as_json(answer)
     return http.as_picture(answer, answer.mask or answer.cutout, "mask", "cutout")
 
 
+def as_asked(request: Request, answer: pb.RemoveBackgroundResponse) -> Response:
+    """JSON, or the picture where ``Accept`` names PNG."""
+    return picture(request, answer) if http.wants(request, http.PNG) else http.as_json(answer)
+
+
 RUNTIME = RemovalRuntime(NAME, settings.load_or_exit(), Parameters, Predictor)
 LIFECYCLE = Lifecycle(RUNTIME, SERVICE, partial(add_RemoveBackgroundServiceServicer_to_server, Servicer(RUNTIME)))
-DOCUMENT = openapi.document(
-    NAME,
-    posts={PATH: ("RemoveBackgroundResponse", Parameters)},
-    gets={"/v1/model": "GetModelResponse"},
-    pictures=(http.PNG,),
-)
-DOCUMENT["paths"][archive.PATH] = {"post": archive.OPERATION}
-APP = Gateway(
-    http.routes(
-        RUNTIME,
-        DOCUMENT,
-        {"/v1/model": partial(model, RUNTIME)},
-        {
-            PATH: http.photograph(RUNTIME, partial(message, RUNTIME), render),
-            archive.PATH: partial(archive.respond, RUNTIME),
-        },
-        LIFECYCLE,
-    ),
+ANSWER = partial(message, RUNTIME)
+ONE, MANY = operations.photographs(
     RUNTIME,
-    {PATH: "RemoveBackground", "/v1/model": "GetModel", archive.PATH: "Masks"},
+    "/v1/masks",
+    "RemoveBackground",
+    Parameters,
+    ANSWER,
+    render=as_asked,
+    media=(http.JSON, http.PNG),
+    formerly_many=partial(archive.respond, RUNTIME),
 )
+ARCHIVE = operations.Operation(
+    path="/v1/masks/archive",
+    rpc="RemoveBackground",
+    endpoint=partial(archive.read, RUNTIME),
+    parameters=archive.ArchiveParameters,
+    form_of_many="Archive",
+    media=(archive.ZIP, archive.BYTES),
+)
+OLD = operations.photograph_endpoint(RUNTIME, MANY.path, ANSWER, picture)
+OPERATIONS = (
+    ONE,
+    MANY,
+    ARCHIVE,
+    *operations.model(RUNTIME, partial(model, RUNTIME)),
+    ONE.at_old_path("/v1/remove-background", OLD, (http.PNG, http.JSON)),
+)
+APP = application(RUNTIME, OPERATIONS, LIFECYCLE)

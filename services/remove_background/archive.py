@@ -1,6 +1,6 @@
-"""``POST /v1/masks``: many photographs in one multipart body, their masks in one zip, named as a program wants them.
+"""``POST /v1/masks/archive``: many photographs in one multipart body, their masks in one zip, named as a program wants them.
 
-The zip is sent while it is made.
+The zip is sent while it is made. Until the next minor version `/v1/masks` answers a form of many files in this way too.
 """
 
 from __future__ import annotations
@@ -8,60 +8,69 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
-from google.protobuf.message import Message
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.mask_names import Tool, collisions, mask_name
-from services.common import bodies, errors, http
+from services.common import bodies, errors, forms
+from services.common.batches import Rows, Streamed, as_line, rows
+from services.common.http import wants
+from services.common.images import Frame
+from services.common.runtime import parse
 from services.remove_background.predictor import Output, Parameters
 from services.remove_background.servicer import RemovalRuntime, message
 
-PATH = "/v1/masks"
-REPORT = "masks.jsonl"
+ZIP, BYTES, REPORT = "application/zip", "application/octet-stream", "masks.jsonl"
 Name = PurePath | errors.MaquetteError
-_TOOLS = ", ".join(Tool)
-OPERATION: dict[str, Any] = {
-    "parameters": [
-        {"name": "for", "in": "query", "schema": {"type": "string", "enum": list(Tool)}, "description": "program to name for"},
-        {"name": "frame", "in": "query", "schema": {"type": "string", "enum": ["sensor", "display"]}},
-        {"name": "threshold", "in": "query", "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
-    ],
-    "requestBody": bodies.BATCH,
-    "responses": {
-        "200": {
-            "description": f"A mask for each photograph, and {REPORT}: one line for each with its report or its error.",
-            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
-}
 
 
-async def respond(runtime: RemovalRuntime, request: Request) -> Response:
+class ArchiveParameters(BaseModel):
+    """What a caller may choose: a program's names, and how masks are made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tool: Tool | None = Field(None, alias="for", description="program to name for")
+    frame: Frame = Field(Frame.SENSOR, description=Parameters.model_fields["frame"].description)
+    threshold: float | None = Field(None, gt=0, lt=1, description=Parameters.model_fields["threshold"].description)
+
+
+async def read(runtime: RemovalRuntime, request: Request) -> Response:
     """Check everything that concerns the whole request, then stream. Raises any of the domain errors."""
-    values = dict(request.query_params)
-    tool = _tool(values.pop("for", None))
-    if "output" in values:
-        raise errors.ParameterInvalid("There is no parameter `output`: the archive holds masks.")
-    parameters = runtime.parse(values | {"output": Output.MASK.value})
-    files = await bodies.read_batch(request, runtime)
-    names = _names([file.name for file in files], tool)
+    _parsed(runtime, bodies.merged(request))
+    files, fields = await bodies.read_form(request, runtime, bulk=True)
+    if not files:
+        raise errors.ImageMissing(f"Send photographs as files in the multipart field `{forms.FILES}`.")
+    return await respond(runtime, request, files, fields)
+
+
+async def respond(runtime: RemovalRuntime, request: Request, files: list[forms.File], fields: forms.Fields) -> Response:
+    """The archive of files that were read whole: whether two masks would have one name is known only then."""
+    tool, parameters = _parsed(runtime, bodies.merged(request, fields))
+    if wrong := next((file for file in files if file.field != forms.FILES), None):
+        raise bodies.astray(wrong, forms.FILES)
+    for file, name in zip(files, _names([file.name for file in files], tool), strict=True):
+        file.error = name if isinstance(name, errors.MaquetteError) else file.error
+    masks = {file.name: _name(file.name, tool) for file in files if not file.error}
+    place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
+
+    async def answer(file: forms.File) -> pb.RemoveBackgroundResponse:
+        return message(runtime, await runtime.answer(file.data, parameters, bulk=True))
+
+    content = _zip(rows(runtime, bodies.in_hand(request, files), answer), masks)
     headers = {"Content-Disposition": 'attachment; filename="masks.zip"'}
-    content = _zip(runtime, request, files, names, parameters)
-    return StreamingResponse(content, media_type="application/zip", headers=headers)
+    return Streamed(runtime, content, BYTES if wants(request, BYTES) else ZIP, place, headers)
 
 
-def _tool(name: str | None) -> Tool | None:
-    try:
-        return Tool(name) if name is not None else None
-    except ValueError:
-        raise errors.ParameterInvalid(f"Parameter `for` takes one of {_TOOLS}.") from None
+def _parsed(runtime: RemovalRuntime, values: dict[str, str]) -> tuple[Tool | None, Parameters]:
+    asked = parse(ArchiveParameters, values)
+    return asked.tool, runtime.parse({"output": Output.MASK, "frame": asked.frame, "threshold": asked.threshold})
 
 
 def _names(photographs: list[str], tool: Tool | None) -> list[Name]:
@@ -111,31 +120,20 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-async def _zip(
-    runtime: RemovalRuntime, request: Request, files: list[bodies.File], names: list[Name], parameters: Parameters
-) -> AsyncIterator[bytes]:
-    async def answer(index: int) -> pb.RemoveBackgroundResponse:
-        if isinstance(refused := names[index], errors.MaquetteError):
-            raise refused
-        return message(runtime, await runtime.answer(files[index].data, parameters, bulk=True))
-
+async def _zip(answers: Rows, masks: Mapping[str, Name]) -> AsyncGenerator[bytes, None]:
     records = []
     sink = _Sink()
     with zipfile.ZipFile(sink, "w") as archive:  # stored: PNGs are compressed
-        async with aclosing(http.batch(runtime, request, files, answer)) as answers:
-            async for index, outcome in answers:
-                record: dict[str, Any] = {"file": files[index].name}
-                if isinstance(outcome, errors.MaquetteError):
-                    records.append(record | {"error": {"code": outcome.code, "detail": outcome.detail}})
-                    continue
-                name = str(names[index])
-                archive.writestr(name, outcome.mask)
-                outcome.ClearField("mask")
-                records.append(record | {"mask": name, **_rest(outcome)})
-                yield sink.take()
+        async with aclosing(answers):
+            async for index, file, outcome in answers:
+                assert file
+                if isinstance(outcome, pb.RemoveBackgroundResponse):
+                    name = str(masks[file.name])
+                    archive.writestr(name, outcome.mask)
+                    outcome.ClearField("mask")
+                    records.append({"file": file.name, "mask": name, **as_line(index, file, outcome)})
+                    yield sink.take()
+                else:
+                    records.append(as_line(index, file, outcome))
         archive.writestr(REPORT, "".join(json.dumps(record) + "\n" for record in records))
     yield sink.take()
-
-
-def _rest(answer: Message) -> dict[str, Any]:
-    return {name: value for name, value in http.as_dict(answer).items() if name not in ("mask", "cutout")}

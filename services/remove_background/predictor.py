@@ -29,7 +29,11 @@ class Output(StrEnum):
 
     MASK = "mask"
     CUTOUT = "cutout"
-    BOTH = "both-as-json"
+    BOTH = "both"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Output | None:
+        return cls.BOTH if value == "both-as-json" else None  # its name until 0.1
 
 
 class Parameters(BaseModel):
@@ -37,7 +41,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    output: Output = Field(Output.MASK, description="mask or cutout as a PNG, or both-as-json")
+    output: Output = Field(
+        Output.MASK, description="the mask, the cut-out (the photograph with the mask as its alpha channel), or both"
+    )
     frame: images.Frame = Field(images.Frame.SENSOR, description="rows as the camera stored them, or upright")
     threshold: float | None = Field(
         None,

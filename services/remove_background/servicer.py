@@ -74,8 +74,8 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
 def message(runtime: RemovalRuntime, answer: Removal) -> pb.RemoveBackgroundResponse:
     """The answer with the model's version and the request's id."""
     return pb.RemoveBackgroundResponse(
-        mask=answer.mask,
-        cutout=answer.cutout,
+        mask=answer.mask or None,
+        cutout=answer.cutout or None,
         report=_report(answer.report),
         model_version=runtime.bundle.manifest.version,
         request_id=telemetry.current().request_id,

@@ -42,6 +42,8 @@ WRONG = {
     "CONNECTION_GRACE_SECONDS": "0",
     "DRAIN_SECONDS": "-1",
     "API_KEY": "fifteen letters",
+    "API_KEYS_FILE": "/nowhere/keys.toml",
+    "CORS_ORIGINS": "https://museum.example/page",
     "TLS_CERTIFICATE": "/nowhere/certificate.pem",
     "TLS_KEY": "/nowhere/key.pem",
     "LOG_LEVEL": "LOUD",

@@ -114,6 +114,7 @@ def test_one_name_three_spellings(name: str) -> None:
     assert kind.pb.DESCRIPTOR.package == f"maquette.{name}.v1"
     assert kind.service.name == f"{kind.camel}Service"
     assert kind.path == f"/v1/{name.replace('_', '-')}"
+    assert f'"{kind.noun}"' in (ROOT / "services" / name / "app.py").read_text(encoding="utf-8")
     assert f"class {kind.camel}:" in (ROOT / "services" / name / "service.py").read_text(encoding="utf-8")
     assert f'"{kind.path}"' in (ROOT / "services" / name / "app.py").read_text(encoding="utf-8")
 

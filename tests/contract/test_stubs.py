@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+from protos.generate import generate
 from tests.serving import ROOT
 
 PROTOS = sorted(path.relative_to(ROOT) for path in (ROOT / "protos").rglob("*.proto"))
@@ -18,12 +19,7 @@ PROTOS = sorted(path.relative_to(ROOT) for path in (ROOT / "protos").rglob("*.pr
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``make proto`` writes, in a folder of its own."""
     out = tmp_path_factory.mktemp("stubs")
-    (out / "protos").mkdir()
-    plugin = Path(sys.executable).with_name("protoc-gen-mypy_grpc")
-    kinds = [f"--{kind}_out={out}" for kind in ("python", "pyi", "grpc_python", "mypy_grpc")]
-    descriptors = ["--include_source_info", f"--descriptor_set_out={out}/protos/maquette.binpb"]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-I", ".", f"--plugin=protoc-gen-mypy_grpc={plugin}"]
-    subprocess.run([*command, *kinds, *descriptors, *map(str, PROTOS)], cwd=ROOT, check=True, timeout=120)
+    generate(out)
     return out
 
 
@@ -44,10 +40,31 @@ def test_descriptors_are_current(generated: Path) -> None:
     assert {file.name: file for file in fresh.file} == {file.name: file for file in committed.file}
 
 
+def ours(descriptors: FileDescriptorSet) -> list[FileDescriptorProto]:
+    """Without Google's, which ours import."""
+    return [file for file in descriptors.file if file.package.startswith("maquette.")]
+
+
+def buf(*arguments: str) -> str:
+    """What buf has to say of the contract; empty where it is content."""
+    program = Path(sys.executable).with_name("buf")
+    done = subprocess.run([program, *arguments, "--config", "buf.yaml"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr
+
+
+def test_buf_lints_the_protos() -> None:
+    assert buf("lint", "protos/maquette.binpb", "--path", "maquette") == ""
+
+
+def test_nothing_that_was_released_breaks() -> None:
+    """``protos/released.binpb`` is the contract of the last release, or what was first promised; a release writes it anew."""
+    assert buf("breaking", "protos/maquette.binpb", "--against", "protos/released.binpb") == ""
+
+
 def test_every_part_of_the_protos_has_a_comment() -> None:
     """It becomes the description in /docs.json."""
     descriptors = FileDescriptorSet.FromString((ROOT / "protos/maquette.binpb").read_bytes())
-    for file in descriptors.file:
+    for file in ours(descriptors):
         commented = {tuple(at.path) for at in file.source_code_info.location if at.leading_comments.strip()}
         for i, message in enumerate(file.message_type):
             assert (4, i) in commented, f"{file.name}: {message.name}"
@@ -63,7 +80,7 @@ def test_every_part_of_the_protos_has_a_comment() -> None:
 
 def test_requests_and_responses_are_of_one_rpc_each() -> None:
     descriptors = FileDescriptorSet.FromString((ROOT / "protos/maquette.binpb").read_bytes())
-    for file in descriptors.file:
+    for file in ours(descriptors):
         for service in file.service:
             used = [name for method in service.method for name in (method.input_type, method.output_type)]
             assert len(used) == len(set(used)), service.name

@@ -268,8 +268,9 @@ def test_routes_lead_to_ports_that_exist(what: str) -> None:
         assert [match["method"]["service"] for match in matches] == [FULL_NAMES[service]]
     for matches, backend in backends(http_route):
         service = backend["name"].removeprefix("next-").removesuffix("-http")
+        assert {match["path"]["type"] for match in matches} == {"Exact"}
         paths = {match["path"]["value"] for match in matches}
-        assert f"/v1/{service}" in paths or paths == {f"/{service}/v1/model"}
+        assert f"/v1/models/{service}" in paths or paths == {f"/{service}/v1/model"}
 
 
 def test_canary_splits_calls_between_two_versions() -> None:
@@ -293,7 +294,7 @@ def test_ingress_leads_to_the_services() -> None:
             assert ports[target["name"]] == target["port"]["name"]
             paths[path["path"]] = target["name"]
     for service, full_name in FULL_NAMES.items():
-        assert paths[f"/v1/{service}"] == f"{service}-http"
+        assert paths[f"/v1/models/{service}"] == f"{service}-http"
         assert paths[f"/{full_name}/"] == f"{service}-grpc"
 
 

@@ -212,7 +212,7 @@ def test_a_parameter_out_of_range(
         ({"threshold": "half"}, "`threshold`"),
         ({"threshold": "nan"}, "`threshold`"),
         ({"threshold": "inf"}, "`threshold`"),
-        ({"output": "sculpture"}, "'mask', 'cutout' or 'both-as-json'"),
+        ({"output": "sculpture"}, "'mask', 'cutout' or 'both'"),
         ({"frame": ""}, "`frame`"),
     ],
 )

@@ -29,8 +29,8 @@ def served(running: dict[str, Served]) -> Served:
     return running["remove_background"]
 
 
-def post(served: Served, files: dict[str, bytes], **parameters: Any) -> httpx.Response:
-    return served.http.post("/v1/masks", params=parameters, files=[("images", (name, data)) for name, data in files.items()])
+def post(served: Served, files: dict[str, bytes], path: str = "/v1/masks/archive", **parameters: Any) -> httpx.Response:
+    return served.http.post(path, params=parameters, files=[("images", (name, data)) for name, data in files.items()])
 
 
 def opened(response: httpx.Response) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
@@ -106,14 +106,22 @@ def test_wrong_parameters_are_problems(served: Served, parameters: dict[str, Any
 )
 def test_no_files_is_a_problem(served: Served, body: dict[str, Any]) -> None:
     with pytest.raises(Refused) as caught:
-        read(served.http.post("/v1/masks", **body))
+        read(served.http.post("/v1/masks/archive", **body))
     assert caught.value.code == "IMAGE_MISSING"
+
+
+def test_the_path_of_0_1_answers_the_same(served: Served) -> None:
+    files = {"a.jpg": dark_corner(), "sub/b.jpg": b"no image"}
+    masks, report = opened(post(served, files, path="/v1/masks", **{"for": "metashape"}))
+    again, lines = opened(post(served, files, **{"for": "metashape"}))
+    assert masks == again
+    assert [line["file"] for line in report] == [line["file"] for line in lines] == list(files)
 
 
 def test_it_is_documented_with_every_program(served: Served) -> None:
     document = served.http.get("/docs.json").json()
     openapi_spec_validator.validate(document)
-    (program, *_) = document["paths"]["/v1/masks"]["post"]["parameters"]
+    (program, *_) = document["paths"]["/v1/masks/archive"]["post"]["parameters"]
     assert program["schema"]["enum"] == list(Tool)
 
 

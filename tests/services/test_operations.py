@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class TestPages:
                 if method == "post":
                     content = operation["requestBody"]["content"]
                     if form := content.get("multipart/form-data"):
-                        body = {"files": {form["schema"]["required"][0]: ("picture.png", GOOD)}}
+                        field = "images" if "images" in form["schema"]["properties"] else "image"
+                        body = {"files": {field: ("picture.png", GOOD)}}
                     else:
                         assert set(content) == {"application/json"}
                         body = {"json": {"latent": [1, -2]}}
@@ -116,7 +118,8 @@ def test_the_model(served: Served, transport: str) -> None:
     assert model["name"] == served.kind.name
     assert model["version"] == "0.0.1"
     assert len(model["sha256"]) == 64
-    assert model["input"] == {"height": tiny.SIZE, "width": tiny.SIZE, "resize": "squash"}
+    assert model["input"] == {"height": tiny.SIZE, "width": tiny.SIZE, "resize": "squash", "resize_rule": "RESIZE_RULE_SQUASH"}
+    assert datetime.fromisoformat(model["create_time"]) == datetime.fromisoformat(model["created"])
     assert model["metrics"] == {"accuracy": 0.5}
     assert model["training_data"] == [{"name": "none", "items": 0, "licence": "none", "note": ""}]
     assert model["licence"] == "Apache-2.0"

@@ -10,8 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
 from PIL import Image
 
+from services.common.errors import TABLE
 from tests import tiny
 from tests.files import encode
 from tests.serving import KINDS, Served, alike, as_dict, until
@@ -71,6 +73,12 @@ def test_an_error_is_one_item_s(running: dict[str, Served]) -> None:
         "",
     ]
     assert "256" in answers[6].error.detail
+    for answer in answers:
+        if answer.WhichOneof("outcome") == "error":  # as a failed call would carry it
+            info, status = error_details_pb2.ErrorInfo(), answer.error.status
+            assert status.code == TABLE[answer.error.code].grpc.value[0]
+            assert status.message == answer.error.detail
+            assert status.details[0].Unpack(info) and info.reason == answer.error.code
     assert len(answers[8].response.predictions) == 1
 
 

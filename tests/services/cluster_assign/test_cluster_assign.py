@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +15,7 @@ from services.common import models
 from services.common.models import BundleError
 from tests import tiny
 from tests.files import encode
-from tests.serving import Served, on_both
+from tests.serving import Refused, Served, as_dict, on_both, read
 
 
 @pytest.fixture
@@ -100,3 +102,26 @@ def test_clusters(served: Served, transport: str) -> None:
 def test_a_bundle_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="clusters"):
         Predictor(models.load(tiny.classify(tmp_path)))
+
+
+def page(served: Served, transport: str, **asked: Any) -> dict[str, Any]:
+    if transport == "http":
+        return read(served.http.get("/v1/clusters", params=asked))
+    try:
+        return as_dict(served.stub.ListClusters(served.kind.pb.ListClustersRequest(**asked), timeout=60))
+    except grpc.RpcError as error:
+        raise Refused.from_grpc(error) from None
+
+
+@on_both
+def test_clusters_in_pages(served: Served, transport: str) -> None:
+    whole = page(served, transport)
+    assert whole["next_page_token"] == ""
+    first = page(served, transport, page_size=2)
+    second = page(served, transport, page_size=2, page_token=first["next_page_token"])
+    assert first["clusters"] + second["clusters"] == whole["clusters"]
+    assert (len(first["clusters"]), second["next_page_token"]) == (2, "")
+    for token in ("none", "OTkuOS85", first["next_page_token"] + "=", "\u00fc"):
+        with pytest.raises(Refused) as caught:
+            page(served, transport, page_token=token)
+        assert caught.value.code == "PARAMETER_INVALID"

@@ -27,6 +27,15 @@ def post(served: Served, files: dict[str, bytes], headers: dict[str, str] | None
     return served.http.post("/v1/embeddings", params=parameters, files=sent, headers=headers)
 
 
+@pytest.mark.parametrize("ids", [[], ["record 1", "record 2"]])
+def test_a_streamed_batch_is_arrow_too(served: Served, ids: list[str]) -> None:
+    parts: list[Any] = [("id", (None, id_)) for id_ in ids]
+    parts += [("images", ("a.png", tiny.picture(1))), ("images", ("b.png", b"no image"))]
+    rows = table(served.http.post("/v1/embeddings/batch", files=parts, headers=ARROW)).to_pylist()
+    assert [(row["file"], row["error_code"]) for row in rows] == [("a.png", None), ("b.png", "IMAGE_UNDECODABLE")]
+    assert [row["id"] for row in rows] == (ids or [None, None])
+
+
 def table(response: httpx.Response) -> pa.Table:
     assert (response.status_code, response.headers["content-type"]) == (200, ARROW["accept"]), response.text
     with pa.ipc.open_stream(response.content) as reader:
@@ -87,6 +96,7 @@ def test_json_lines_are_the_default(served: Served) -> None:
     assert response.headers["content-type"].startswith("application/x-ndjson")
     lines = [json.loads(line) for line in response.text.splitlines()]
     assert [line.pop("file") for line in lines] == list(PHOTOGRAPHS)
+    assert [line.pop("index") for line in lines] == list(range(len(PHOTOGRAPHS)))
     single = served.call("http", PHOTOGRAPHS["sub/5.png"])
     assert lines[5].pop("request_id") == response.headers["x-request-id"] != single.pop("request_id")
     assert alike(lines[5], single)
@@ -104,7 +114,7 @@ def test_json_lines_are_the_default(served: Served) -> None:
 )
 def test_what_is_wrong_with_the_whole_request_is_a_problem(served: Served, body: Any, parameters: Any, code: str) -> None:
     with pytest.raises(Refused) as caught:
-        read(served.http.post("/v1/embeddings", params=parameters, headers=ARROW, **body))
+        read(served.http.post("/v1/embeddings/batch", params=parameters, headers=ARROW, **body))
     assert caught.value.code == code
 
 
@@ -118,4 +128,4 @@ def test_its_place_is_given_back_each_time(served: Served) -> None:
 def test_the_document_is_valid(served: Served) -> None:
     document = served.http.get("/docs.json").json()
     openapi_spec_validator.validate(document)
-    assert {"/v1/decode", "/v1/embeddings"} <= document["paths"].keys()
+    assert {"/v1/decodings", "/v1/embeddings/batch"} <= document["paths"].keys()

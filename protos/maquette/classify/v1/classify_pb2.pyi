@@ -1,5 +1,6 @@
 from protos.maquette.common.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -7,17 +8,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class AbstentionReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ABSTENTION_REASON_UNSPECIFIED: _ClassVar[AbstentionReason]
+    ABSTENTION_REASON_NO_SCULPTURE: _ClassVar[AbstentionReason]
+    ABSTENTION_REASON_UNSURE_OF_TYPE: _ClassVar[AbstentionReason]
+ABSTENTION_REASON_UNSPECIFIED: AbstentionReason
+ABSTENTION_REASON_NO_SCULPTURE: AbstentionReason
+ABSTENTION_REASON_UNSURE_OF_TYPE: AbstentionReason
+
 class ClassifyRequest(_message.Message):
-    __slots__ = ("image", "top_k", "explain", "id")
+    __slots__ = ("image", "top_k", "explain", "id", "confidence")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     top_k: int
     explain: bool
     id: str
-    def __init__(self, image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., explain: _Optional[bool] = ..., id: _Optional[str] = ...) -> None: ...
+    confidence: float
+    def __init__(self, image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., explain: _Optional[bool] = ..., id: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class Prediction(_message.Message):
     __slots__ = ("label", "name", "probability", "uri", "broader")
@@ -34,7 +46,7 @@ class Prediction(_message.Message):
     def __init__(self, label: _Optional[str] = ..., name: _Optional[str] = ..., probability: _Optional[float] = ..., uri: _Optional[str] = ..., broader: _Optional[str] = ...) -> None: ...
 
 class ClassifyResponse(_message.Message):
-    __slots__ = ("predictions", "abstained", "model_version", "request_id", "notes", "explanation", "id")
+    __slots__ = ("predictions", "abstained", "model_version", "request_id", "notes", "explanation", "id", "abstention_reason", "confidence")
     PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
     ABSTAINED_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +54,8 @@ class ClassifyResponse(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    ABSTENTION_REASON_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
     abstained: bool
     model_version: str
@@ -49,7 +63,9 @@ class ClassifyResponse(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     explanation: bytes
     id: str
-    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., abstained: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., explanation: _Optional[bytes] = ..., id: _Optional[str] = ...) -> None: ...
+    abstention_reason: AbstentionReason
+    confidence: float
+    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., abstained: _Optional[bool] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., explanation: _Optional[bytes] = ..., id: _Optional[str] = ..., abstention_reason: _Optional[_Union[AbstentionReason, str]] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

@@ -25,35 +25,36 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6protos/maquette/cluster_assign/v1/cluster_assign.proto\x12\x1amaquette.cluster_assign.v1\x1a&protos/maquette/common/v1/common.proto\"^\n\rAssignRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x17\n\nneighbours\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\r\n\x0b_neighboursB\x05\n\x03_id\"(\n\nAssignment\x12\x0f\n\x07\x63luster\x18\x01 \x01(\r\x12\t\n\x01q\x18\x02 \x01(\x02\":\n\tNeighbour\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x64istance\x18\x02 \x01(\x02\x12\x0f\n\x07\x63luster\x18\x03 \x01(\r\"\\\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04size\x18\x02 \x01(\r\x12\x12\n\nsilhouette\x18\x03 \x01(\x02\x12\x11\n\texemplars\x18\x04 \x03(\t\x12\x10\n\x08outliers\x18\x05 \x03(\t\"\xcd\x02\n\x0e\x41ssignResponse\x12\x34\n\x07\x63luster\x18\x01 \x01(\x0b\x32#.maquette.cluster_assign.v1.Cluster\x12;\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32&.maquette.cluster_assign.v1.Assignment\x12\x0f\n\x07\x62\x65tween\x18\x03 \x01(\x08\x12\x39\n\nneighbours\x18\x04 \x03(\x0b\x32%.maquette.cluster_assign.v1.Neighbour\x12\x11\n\tembedding\x18\x05 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x06 \x01(\t\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\r\n\x05notes\x18\t \x03(\t\x12\x0f\n\x02id\x18\n \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"\x15\n\x13ListClustersRequest\"}\n\x14ListClustersResponse\x12\x35\n\x08\x63lusters\x18\x01 \x03(\x0b\x32#.maquette.cluster_assign.v1.Cluster\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"]\n\x13\x41ssignStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12:\n\x07request\x18\x02 \x01(\x0b\x32).maquette.cluster_assign.v1.AssignRequest\"\x99\x01\n\x14\x41ssignStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12>\n\x08response\x18\x02 \x01(\x0b\x32*.maquette.cluster_assign.v1.AssignResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome2\xc8\x03\n\x14\x43lusterAssignService\x12_\n\x06\x41ssign\x12).maquette.cluster_assign.v1.AssignRequest\x1a*.maquette.cluster_assign.v1.AssignResponse\x12u\n\x0c\x41ssignStream\x12/.maquette.cluster_assign.v1.AssignStreamRequest\x1a\x30.maquette.cluster_assign.v1.AssignStreamResponse(\x01\x30\x01\x12\x65\n\x08GetModel\x12+.maquette.cluster_assign.v1.GetModelRequest\x1a,.maquette.cluster_assign.v1.GetModelResponse\x12q\n\x0cListClusters\x12/.maquette.cluster_assign.v1.ListClustersRequest\x1a\x30.maquette.cluster_assign.v1.ListClustersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6protos/maquette/cluster_assign/v1/cluster_assign.proto\x12\x1amaquette.cluster_assign.v1\x1a&protos/maquette/common/v1/common.proto\"u\n\rAssignRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12#\n\nneighbours\x18\x02 \x01(\rH\x00R\nneighbours\x88\x01\x01\x12\x13\n\x02id\x18\x03 \x01(\tH\x01R\x02id\x88\x01\x01\x42\r\n\x0b_neighboursB\x05\n\x03_id\"4\n\nAssignment\x12\x18\n\x07\x63luster\x18\x01 \x01(\rR\x07\x63luster\x12\x0c\n\x01q\x18\x02 \x01(\x02R\x01q\"Q\n\tNeighbour\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x64istance\x18\x02 \x01(\x02R\x08\x64istance\x12\x18\n\x07\x63luster\x18\x03 \x01(\rR\x07\x63luster\"\x87\x01\n\x07\x43luster\x12\x0e\n\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size\x12\x1e\n\nsilhouette\x18\x03 \x01(\x02R\nsilhouette\x12\x1c\n\texemplars\x18\x04 \x03(\tR\texemplars\x12\x1a\n\x08outliers\x18\x05 \x03(\tR\x08outliers\"\xb7\x03\n\x0e\x41ssignResponse\x12=\n\x07\x63luster\x18\x01 \x01(\x0b\x32#.maquette.cluster_assign.v1.ClusterR\x07\x63luster\x12H\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32&.maquette.cluster_assign.v1.AssignmentR\x0b\x61ssignments\x12\x18\n\x07\x62\x65tween\x18\x03 \x01(\x08R\x07\x62\x65tween\x12\x45\n\nneighbours\x18\x04 \x03(\x0b\x32%.maquette.cluster_assign.v1.NeighbourR\nneighbours\x12\x1c\n\tembedding\x18\x05 \x03(\x02R\tembedding\x12\'\n\x0f\x65mbedding_space\x18\x06 \x01(\tR\x0e\x65mbeddingSpace\x12#\n\rmodel_version\x18\x07 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\t \x03(\tR\x05notes\x12\x13\n\x02id\x18\n \x01(\tH\x00R\x02id\x88\x01\x01\x42\x05\n\x03_id\"Q\n\x13ListClustersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"\xcd\x01\n\x14ListClustersResponse\x12?\n\x08\x63lusters\x18\x01 \x03(\x0b\x32#.maquette.cluster_assign.v1.ClusterR\x08\x63lusters\x12#\n\rmodel_version\x18\x02 \x01(\tR\x0cmodelVersion\x12\'\n\x0f\x65mbedding_space\x18\x03 \x01(\tR\x0e\x65mbeddingSpace\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"j\n\x13\x41ssignStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x43\n\x07request\x18\x02 \x01(\x0b\x32).maquette.cluster_assign.v1.AssignRequestR\x07request\"\xae\x01\n\x14\x41ssignStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12H\n\x08response\x18\x02 \x01(\x0b\x32*.maquette.cluster_assign.v1.AssignResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome2\xc8\x03\n\x14\x43lusterAssignService\x12_\n\x06\x41ssign\x12).maquette.cluster_assign.v1.AssignRequest\x1a*.maquette.cluster_assign.v1.AssignResponse\x12u\n\x0c\x41ssignStream\x12/.maquette.cluster_assign.v1.AssignStreamRequest\x1a\x30.maquette.cluster_assign.v1.AssignStreamResponse(\x01\x30\x01\x12\x65\n\x08GetModel\x12+.maquette.cluster_assign.v1.GetModelRequest\x1a,.maquette.cluster_assign.v1.GetModelResponse\x12q\n\x0cListClusters\x12/.maquette.cluster_assign.v1.ListClustersRequest\x1a\x30.maquette.cluster_assign.v1.ListClustersResponseB\x99\x01\n\x1dorg.maquette.clusterassign.v1B\x12\x43lusterAssignProtoP\x01ZFmaquette.example.org/protos/maquette/cluster_assign/v1;clusterassignv1\xaa\x02\x19Maquette.ClusterAssign.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.cluster_assign.v1.cluster_assign_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\035org.maquette.clusterassign.v1B\022ClusterAssignProtoP\001ZFmaquette.example.org/protos/maquette/cluster_assign/v1;clusterassignv1\252\002\031Maquette.ClusterAssign.V1'
   _globals['_ASSIGNREQUEST']._serialized_start=126
-  _globals['_ASSIGNREQUEST']._serialized_end=220
-  _globals['_ASSIGNMENT']._serialized_start=222
-  _globals['_ASSIGNMENT']._serialized_end=262
-  _globals['_NEIGHBOUR']._serialized_start=264
-  _globals['_NEIGHBOUR']._serialized_end=322
-  _globals['_CLUSTER']._serialized_start=324
-  _globals['_CLUSTER']._serialized_end=416
-  _globals['_ASSIGNRESPONSE']._serialized_start=419
-  _globals['_ASSIGNRESPONSE']._serialized_end=752
-  _globals['_LISTCLUSTERSREQUEST']._serialized_start=754
-  _globals['_LISTCLUSTERSREQUEST']._serialized_end=775
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=777
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=902
-  _globals['_GETMODELREQUEST']._serialized_start=904
-  _globals['_GETMODELREQUEST']._serialized_end=921
-  _globals['_GETMODELRESPONSE']._serialized_start=923
-  _globals['_GETMODELRESPONSE']._serialized_end=983
-  _globals['_ASSIGNSTREAMREQUEST']._serialized_start=985
-  _globals['_ASSIGNSTREAMREQUEST']._serialized_end=1078
-  _globals['_ASSIGNSTREAMRESPONSE']._serialized_start=1081
-  _globals['_ASSIGNSTREAMRESPONSE']._serialized_end=1234
-  _globals['_CLUSTERASSIGNSERVICE']._serialized_start=1237
-  _globals['_CLUSTERASSIGNSERVICE']._serialized_end=1693
+  _globals['_ASSIGNREQUEST']._serialized_end=243
+  _globals['_ASSIGNMENT']._serialized_start=245
+  _globals['_ASSIGNMENT']._serialized_end=297
+  _globals['_NEIGHBOUR']._serialized_start=299
+  _globals['_NEIGHBOUR']._serialized_end=380
+  _globals['_CLUSTER']._serialized_start=383
+  _globals['_CLUSTER']._serialized_end=518
+  _globals['_ASSIGNRESPONSE']._serialized_start=521
+  _globals['_ASSIGNRESPONSE']._serialized_end=960
+  _globals['_LISTCLUSTERSREQUEST']._serialized_start=962
+  _globals['_LISTCLUSTERSREQUEST']._serialized_end=1043
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=1046
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=1251
+  _globals['_GETMODELREQUEST']._serialized_start=1253
+  _globals['_GETMODELREQUEST']._serialized_end=1270
+  _globals['_GETMODELRESPONSE']._serialized_start=1272
+  _globals['_GETMODELRESPONSE']._serialized_end=1339
+  _globals['_ASSIGNSTREAMREQUEST']._serialized_start=1341
+  _globals['_ASSIGNSTREAMREQUEST']._serialized_end=1447
+  _globals['_ASSIGNSTREAMRESPONSE']._serialized_start=1450
+  _globals['_ASSIGNSTREAMRESPONSE']._serialized_end=1624
+  _globals['_CLUSTERASSIGNSERVICE']._serialized_start=1627
+  _globals['_CLUSTERASSIGNSERVICE']._serialized_end=2083
 # @@protoc_insertion_point(module_scope)

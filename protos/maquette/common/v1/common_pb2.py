@@ -22,27 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/maquette/common/v1/common.proto\x12\x12maquette.common.v1\"%\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"?\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x0f\n\x07\x62roader\x18\x04 \x01(\t\";\n\nModelInput\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06resize\x18\x03 \x01(\t\"J\n\x0cTrainingData\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\r\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\"\xe1\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12-\n\x05input\x18\x05 \x01(\x0b\x32\x1e.maquette.common.v1.ModelInput\x12)\n\x06labels\x18\x06 \x03(\x0b\x32\x19.maquette.common.v1.Label\x12\x10\n\x08\x63lusters\x18\x07 \x01(\r\x12\x17\n\x0f\x65mbedding_space\x18\x08 \x01(\t\x12\x37\n\x07metrics\x18\t \x03(\x0b\x32&.maquette.common.v1.Model.MetricsEntry\x12\x37\n\rtraining_data\x18\n \x03(\x0b\x32 .maquette.common.v1.TrainingData\x12\x0f\n\x07licence\x18\x0b \x01(\t\x12\x14\n\x0cintended_use\x18\x0c \x01(\t\x12\x0f\n\x07not_for\x18\r \x01(\t\x12\x0f\n\x07\x63reated\x18\x0e \x01(\t\x12\x10\n\x08provider\x18\x0f \x01(\t\x12\x11\n\tprecision\x18\x10 \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/maquette/common/v1/common.proto\x12\x12maquette.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"_\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\tR\x04\x63ode\x12\x16\n\x06\x64\x65tail\x18\x02 \x01(\tR\x06\x64\x65tail\x12*\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusR\x06status\"u\n\x05Label\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x15\n\x03uri\x18\x03 \x01(\tH\x00R\x03uri\x88\x01\x01\x12\x1d\n\x07\x62roader\x18\x04 \x01(\tH\x01R\x07\x62roader\x88\x01\x01\x42\x06\n\x04_uriB\n\n\x08_broader\"\x97\x01\n\nModelInput\x12\x16\n\x06height\x18\x01 \x01(\rR\x06height\x12\x14\n\x05width\x18\x02 \x01(\rR\x05width\x12\x1a\n\x06resize\x18\x03 \x01(\tB\x02\x18\x01R\x06resize\x12?\n\x0bresize_rule\x18\x04 \x01(\x0e\x32\x1e.maquette.common.v1.ResizeRuleR\nresizeRule\"f\n\x0cTrainingData\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05items\x18\x02 \x01(\rR\x05items\x12\x18\n\x07licence\x18\x03 \x01(\tR\x07licence\x12\x12\n\x04note\x18\x04 \x01(\tR\x04note\"\xfa\x05\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x16\n\x06sha256\x18\x03 \x01(\tR\x06sha256\x12\"\n\x0c\x61rchitecture\x18\x04 \x01(\tR\x0c\x61rchitecture\x12\x34\n\x05input\x18\x05 \x01(\x0b\x32\x1e.maquette.common.v1.ModelInputR\x05input\x12\x31\n\x06labels\x18\x06 \x03(\x0b\x32\x19.maquette.common.v1.LabelR\x06labels\x12\x1f\n\x08\x63lusters\x18\x07 \x01(\rH\x00R\x08\x63lusters\x88\x01\x01\x12,\n\x0f\x65mbedding_space\x18\x08 \x01(\tH\x01R\x0e\x65mbeddingSpace\x88\x01\x01\x12@\n\x07metrics\x18\t \x03(\x0b\x32&.maquette.common.v1.Model.MetricsEntryR\x07metrics\x12\x45\n\rtraining_data\x18\n \x03(\x0b\x32 .maquette.common.v1.TrainingDataR\x0ctrainingData\x12\x18\n\x07licence\x18\x0b \x01(\tR\x07licence\x12!\n\x0cintended_use\x18\x0c \x01(\tR\x0bintendedUse\x12\x17\n\x07not_for\x18\r \x01(\tR\x06notFor\x12\x1c\n\x07\x63reated\x18\x0e \x01(\tB\x02\x18\x01R\x07\x63reated\x12\x1a\n\x08provider\x18\x0f \x01(\tR\x08provider\x12\x1c\n\tprecision\x18\x11 \x01(\tR\tprecision\x12;\n\x0b\x63reate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x1a:\n\x0cMetricsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01\x42\x0b\n\t_clustersB\x12\n\x10_embedding_space*y\n\nResizeRule\x12\x1b\n\x17RESIZE_RULE_UNSPECIFIED\x10\x00\x12\x16\n\x12RESIZE_RULE_SQUASH\x10\x01\x12\x19\n\x15RESIZE_RULE_LETTERBOX\x10\x02\x12\x1b\n\x17RESIZE_RULE_CENTER_CROP\x10\x03\x42u\n\x16org.maquette.common.v1B\x0b\x43ommonProtoP\x01Z7maquette.example.org/protos/maquette/common/v1;commonv1\xaa\x02\x12Maquette.Common.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.common.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026org.maquette.common.v1B\013CommonProtoP\001Z7maquette.example.org/protos/maquette/common/v1;commonv1\252\002\022Maquette.Common.V1'
+  _globals['_MODELINPUT'].fields_by_name['resize']._loaded_options = None
+  _globals['_MODELINPUT'].fields_by_name['resize']._serialized_options = b'\030\001'
   _globals['_MODEL_METRICSENTRY']._loaded_options = None
   _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_ERROR']._serialized_start=62
-  _globals['_ERROR']._serialized_end=99
-  _globals['_LABEL']._serialized_start=101
-  _globals['_LABEL']._serialized_end=164
-  _globals['_MODELINPUT']._serialized_start=166
-  _globals['_MODELINPUT']._serialized_end=225
-  _globals['_TRAININGDATA']._serialized_start=227
-  _globals['_TRAININGDATA']._serialized_end=301
-  _globals['_MODEL']._serialized_start=304
-  _globals['_MODEL']._serialized_end=785
-  _globals['_MODEL_METRICSENTRY']._serialized_start=739
-  _globals['_MODEL_METRICSENTRY']._serialized_end=785
+  _globals['_MODEL'].fields_by_name['created']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['created']._serialized_options = b'\030\001'
+  _globals['_RESIZERULE']._serialized_start=1359
+  _globals['_RESIZERULE']._serialized_end=1480
+  _globals['_ERROR']._serialized_start=120
+  _globals['_ERROR']._serialized_end=215
+  _globals['_LABEL']._serialized_start=217
+  _globals['_LABEL']._serialized_end=334
+  _globals['_MODELINPUT']._serialized_start=337
+  _globals['_MODELINPUT']._serialized_end=488
+  _globals['_TRAININGDATA']._serialized_start=490
+  _globals['_TRAININGDATA']._serialized_end=592
+  _globals['_MODEL']._serialized_start=595
+  _globals['_MODEL']._serialized_end=1357
+  _globals['_MODEL_METRICSENTRY']._serialized_start=1266
+  _globals['_MODEL_METRICSENTRY']._serialized_end=1324
 # @@protoc_insertion_point(module_scope)

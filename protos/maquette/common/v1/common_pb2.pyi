@@ -1,4 +1,9 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -6,13 +11,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ResizeRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESIZE_RULE_UNSPECIFIED: _ClassVar[ResizeRule]
+    RESIZE_RULE_SQUASH: _ClassVar[ResizeRule]
+    RESIZE_RULE_LETTERBOX: _ClassVar[ResizeRule]
+    RESIZE_RULE_CENTER_CROP: _ClassVar[ResizeRule]
+RESIZE_RULE_UNSPECIFIED: ResizeRule
+RESIZE_RULE_SQUASH: ResizeRule
+RESIZE_RULE_LETTERBOX: ResizeRule
+RESIZE_RULE_CENTER_CROP: ResizeRule
+
 class Error(_message.Message):
-    __slots__ = ("code", "detail")
+    __slots__ = ("code", "detail", "status")
     CODE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     code: str
     detail: str
-    def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    status: _status_pb2.Status
+    def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class Label(_message.Message):
     __slots__ = ("id", "name", "uri", "broader")
@@ -27,14 +45,16 @@ class Label(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., uri: _Optional[str] = ..., broader: _Optional[str] = ...) -> None: ...
 
 class ModelInput(_message.Message):
-    __slots__ = ("height", "width", "resize")
+    __slots__ = ("height", "width", "resize", "resize_rule")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     RESIZE_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_RULE_FIELD_NUMBER: _ClassVar[int]
     height: int
     width: int
     resize: str
-    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., resize: _Optional[str] = ...) -> None: ...
+    resize_rule: ResizeRule
+    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., resize: _Optional[str] = ..., resize_rule: _Optional[_Union[ResizeRule, str]] = ...) -> None: ...
 
 class TrainingData(_message.Message):
     __slots__ = ("name", "items", "licence", "note")
@@ -49,7 +69,7 @@ class TrainingData(_message.Message):
     def __init__(self, name: _Optional[str] = ..., items: _Optional[int] = ..., licence: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "sha256", "architecture", "input", "labels", "clusters", "embedding_space", "metrics", "training_data", "licence", "intended_use", "not_for", "created", "provider", "precision")
+    __slots__ = ("name", "version", "sha256", "architecture", "input", "labels", "clusters", "embedding_space", "metrics", "training_data", "licence", "intended_use", "not_for", "created", "provider", "precision", "create_time")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +93,7 @@ class Model(_message.Message):
     CREATED_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     sha256: str
@@ -89,4 +110,5 @@ class Model(_message.Message):
     created: str
     provider: str
     precision: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., architecture: _Optional[str] = ..., input: _Optional[_Union[ModelInput, _Mapping]] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., clusters: _Optional[int] = ..., embedding_space: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., training_data: _Optional[_Iterable[_Union[TrainingData, _Mapping]]] = ..., licence: _Optional[str] = ..., intended_use: _Optional[str] = ..., not_for: _Optional[str] = ..., created: _Optional[str] = ..., provider: _Optional[str] = ..., precision: _Optional[str] = ...) -> None: ...
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., architecture: _Optional[str] = ..., input: _Optional[_Union[ModelInput, _Mapping]] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., clusters: _Optional[int] = ..., embedding_space: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., training_data: _Optional[_Iterable[_Union[TrainingData, _Mapping]]] = ..., licence: _Optional[str] = ..., intended_use: _Optional[str] = ..., not_for: _Optional[str] = ..., created: _Optional[str] = ..., provider: _Optional[str] = ..., precision: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -66,8 +66,12 @@ class DecodeResponse(_message.Message):
     def __init__(self, images: _Optional[_Iterable[bytes]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., embedding_space: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class GetSpaceRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ReferencePoint(_message.Message):
     __slots__ = ("id", "group", "latent")
@@ -80,7 +84,7 @@ class ReferencePoint(_message.Message):
     def __init__(self, id: _Optional[str] = ..., group: _Optional[str] = ..., latent: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GetSpaceResponse(_message.Message):
-    __slots__ = ("embedding_space", "dimensions", "prior_mean", "prior_standard_deviation", "feature_dimensions", "groups", "points", "model_version", "farthest_decoded")
+    __slots__ = ("embedding_space", "dimensions", "prior_mean", "prior_standard_deviation", "feature_dimensions", "groups", "points", "model_version", "farthest_decoded", "next_page_token")
     EMBEDDING_SPACE_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     PRIOR_MEAN_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +94,7 @@ class GetSpaceResponse(_message.Message):
     POINTS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     FARTHEST_DECODED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     embedding_space: str
     dimensions: int
     prior_mean: _containers.RepeatedScalarFieldContainer[float]
@@ -99,7 +104,8 @@ class GetSpaceResponse(_message.Message):
     points: _containers.RepeatedCompositeFieldContainer[ReferencePoint]
     model_version: str
     farthest_decoded: float
-    def __init__(self, embedding_space: _Optional[str] = ..., dimensions: _Optional[int] = ..., prior_mean: _Optional[_Iterable[float]] = ..., prior_standard_deviation: _Optional[_Iterable[float]] = ..., feature_dimensions: _Optional[int] = ..., groups: _Optional[_Iterable[str]] = ..., points: _Optional[_Iterable[_Union[ReferencePoint, _Mapping]]] = ..., model_version: _Optional[str] = ..., farthest_decoded: _Optional[float] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, embedding_space: _Optional[str] = ..., dimensions: _Optional[int] = ..., prior_mean: _Optional[_Iterable[float]] = ..., prior_standard_deviation: _Optional[_Iterable[float]] = ..., feature_dimensions: _Optional[int] = ..., groups: _Optional[_Iterable[str]] = ..., points: _Optional[_Iterable[_Union[ReferencePoint, _Mapping]]] = ..., model_version: _Optional[str] = ..., farthest_decoded: _Optional[float] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

@@ -25,33 +25,34 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n<protos/maquette/remove_background/v1/remove_background.proto\x12\x1dmaquette.remove_background.v1\x1a&protos/maquette/common/v1/common.proto\"\xd2\x01\n\x17RemoveBackgroundRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x35\n\x06output\x18\x02 \x01(\x0e\x32%.maquette.remove_background.v1.Output\x12\x33\n\x05\x66rame\x18\x03 \x01(\x0e\x32$.maquette.remove_background.v1.Frame\x12\x16\n\tthreshold\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x05\n\x03_id\"G\n\x0b\x45\x64geContact\x12\x0b\n\x03top\x18\x01 \x01(\x08\x12\r\n\x05right\x18\x02 \x01(\x08\x12\x0e\n\x06\x62ottom\x18\x03 \x01(\x08\x12\x0c\n\x04left\x18\x04 \x01(\x08\"\xac\x01\n\x06Report\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x10\n\x08\x63overage\x18\x03 \x01(\x02\x12\x39\n\x05\x65\x64ges\x18\x04 \x01(\x0b\x32*.maquette.remove_background.v1.EdgeContact\x12\x12\n\ncomponents\x18\x05 \x01(\r\x12\r\n\x05\x65mpty\x18\x06 \x01(\x08\x12\x13\n\x0buncertainty\x18\x07 \x01(\x02\"\xc1\x01\n\x18RemoveBackgroundResponse\x12\x0c\n\x04mask\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63utout\x18\x02 \x01(\x0c\x12\x35\n\x06report\x18\x03 \x01(\x0b\x32%.maquette.remove_background.v1.Report\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12\x0f\n\x02id\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"t\n\x1dRemoveBackgroundStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12G\n\x07request\x18\x02 \x01(\x0b\x32\x36.maquette.remove_background.v1.RemoveBackgroundRequest\"\xb0\x01\n\x1eRemoveBackgroundStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12K\n\x08response\x18\x02 \x01(\x0b\x32\x37.maquette.remove_background.v1.RemoveBackgroundResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome*U\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bOUTPUT_MASK\x10\x01\x12\x11\n\rOUTPUT_CUTOUT\x10\x02\x12\x0f\n\x0bOUTPUT_BOTH\x10\x03*C\n\x05\x46rame\x12\x15\n\x11\x46RAME_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46RAME_SENSOR\x10\x01\x12\x11\n\rFRAME_DISPLAY\x10\x02\x32\xa8\x03\n\x17RemoveBackgroundService\x12\x83\x01\n\x10RemoveBackground\x12\x36.maquette.remove_background.v1.RemoveBackgroundRequest\x1a\x37.maquette.remove_background.v1.RemoveBackgroundResponse\x12\x99\x01\n\x16RemoveBackgroundStream\x12<.maquette.remove_background.v1.RemoveBackgroundStreamRequest\x1a=.maquette.remove_background.v1.RemoveBackgroundStreamResponse(\x01\x30\x01\x12k\n\x08GetModel\x12..maquette.remove_background.v1.GetModelRequest\x1a/.maquette.remove_background.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n<protos/maquette/remove_background/v1/remove_background.proto\x12\x1dmaquette.remove_background.v1\x1a&protos/maquette/common/v1/common.proto\"\xf7\x01\n\x17RemoveBackgroundRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12=\n\x06output\x18\x02 \x01(\x0e\x32%.maquette.remove_background.v1.OutputR\x06output\x12:\n\x05\x66rame\x18\x03 \x01(\x0e\x32$.maquette.remove_background.v1.FrameR\x05\x66rame\x12!\n\tthreshold\x18\x04 \x01(\x02H\x00R\tthreshold\x88\x01\x01\x12\x13\n\x02id\x18\x05 \x01(\tH\x01R\x02id\x88\x01\x01\x42\x0c\n\n_thresholdB\x05\n\x03_id\"a\n\x0b\x45\x64geContact\x12\x10\n\x03top\x18\x01 \x01(\x08R\x03top\x12\x14\n\x05right\x18\x02 \x01(\x08R\x05right\x12\x16\n\x06\x62ottom\x18\x03 \x01(\x08R\x06\x62ottom\x12\x12\n\x04left\x18\x04 \x01(\x08R\x04left\"\xec\x01\n\x06Report\x12\x14\n\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n\x06height\x18\x02 \x01(\rR\x06height\x12\x1a\n\x08\x63overage\x18\x03 \x01(\x02R\x08\x63overage\x12@\n\x05\x65\x64ges\x18\x04 \x01(\x0b\x32*.maquette.remove_background.v1.EdgeContactR\x05\x65\x64ges\x12\x1e\n\ncomponents\x18\x05 \x01(\rR\ncomponents\x12\x14\n\x05\x65mpty\x18\x06 \x01(\x08R\x05\x65mpty\x12 \n\x0buncertainty\x18\x07 \x01(\x02R\x0buncertainty\"\x99\x02\n\x18RemoveBackgroundResponse\x12\x17\n\x04mask\x18\x01 \x01(\x0cH\x00R\x04mask\x88\x01\x01\x12\x1b\n\x06\x63utout\x18\x02 \x01(\x0cH\x01R\x06\x63utout\x88\x01\x01\x12=\n\x06report\x18\x03 \x01(\x0b\x32%.maquette.remove_background.v1.ReportR\x06report\x12#\n\rmodel_version\x18\x04 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x06 \x03(\tR\x05notes\x12\x13\n\x02id\x18\x07 \x01(\tH\x02R\x02id\x88\x01\x01\x42\x07\n\x05_maskB\t\n\x07_cutoutB\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"\x81\x01\n\x1dRemoveBackgroundStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12P\n\x07request\x18\x02 \x01(\x0b\x32\x36.maquette.remove_background.v1.RemoveBackgroundRequestR\x07request\"\xc5\x01\n\x1eRemoveBackgroundStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12U\n\x08response\x18\x02 \x01(\x0b\x32\x37.maquette.remove_background.v1.RemoveBackgroundResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome*U\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bOUTPUT_MASK\x10\x01\x12\x11\n\rOUTPUT_CUTOUT\x10\x02\x12\x0f\n\x0bOUTPUT_BOTH\x10\x03*C\n\x05\x46rame\x12\x15\n\x11\x46RAME_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46RAME_SENSOR\x10\x01\x12\x11\n\rFRAME_DISPLAY\x10\x02\x32\xa8\x03\n\x17RemoveBackgroundService\x12\x83\x01\n\x10RemoveBackground\x12\x36.maquette.remove_background.v1.RemoveBackgroundRequest\x1a\x37.maquette.remove_background.v1.RemoveBackgroundResponse\x12\x99\x01\n\x16RemoveBackgroundStream\x12<.maquette.remove_background.v1.RemoveBackgroundStreamRequest\x1a=.maquette.remove_background.v1.RemoveBackgroundStreamResponse(\x01\x30\x01\x12k\n\x08GetModel\x12..maquette.remove_background.v1.GetModelRequest\x1a/.maquette.remove_background.v1.GetModelResponseB\xa8\x01\n org.maquette.removebackground.v1B\x15RemoveBackgroundProtoP\x01ZLmaquette.example.org/protos/maquette/remove_background/v1;removebackgroundv1\xaa\x02\x1cMaquette.RemoveBackground.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.remove_background.v1.remove_background_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_OUTPUT']._serialized_start=1170
-  _globals['_OUTPUT']._serialized_end=1255
-  _globals['_FRAME']._serialized_start=1257
-  _globals['_FRAME']._serialized_end=1324
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n org.maquette.removebackground.v1B\025RemoveBackgroundProtoP\001ZLmaquette.example.org/protos/maquette/remove_background/v1;removebackgroundv1\252\002\034Maquette.RemoveBackground.V1'
+  _globals['_OUTPUT']._serialized_start=1427
+  _globals['_OUTPUT']._serialized_end=1512
+  _globals['_FRAME']._serialized_start=1514
+  _globals['_FRAME']._serialized_end=1581
   _globals['_REMOVEBACKGROUNDREQUEST']._serialized_start=136
-  _globals['_REMOVEBACKGROUNDREQUEST']._serialized_end=346
-  _globals['_EDGECONTACT']._serialized_start=348
-  _globals['_EDGECONTACT']._serialized_end=419
-  _globals['_REPORT']._serialized_start=422
-  _globals['_REPORT']._serialized_end=594
-  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_start=597
-  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_end=790
-  _globals['_GETMODELREQUEST']._serialized_start=792
-  _globals['_GETMODELREQUEST']._serialized_end=809
-  _globals['_GETMODELRESPONSE']._serialized_start=811
-  _globals['_GETMODELRESPONSE']._serialized_end=871
-  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_start=873
-  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_end=989
-  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_start=992
-  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_end=1168
-  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_start=1327
-  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_end=1751
+  _globals['_REMOVEBACKGROUNDREQUEST']._serialized_end=383
+  _globals['_EDGECONTACT']._serialized_start=385
+  _globals['_EDGECONTACT']._serialized_end=482
+  _globals['_REPORT']._serialized_start=485
+  _globals['_REPORT']._serialized_end=721
+  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_start=724
+  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_end=1005
+  _globals['_GETMODELREQUEST']._serialized_start=1007
+  _globals['_GETMODELREQUEST']._serialized_end=1024
+  _globals['_GETMODELRESPONSE']._serialized_start=1026
+  _globals['_GETMODELRESPONSE']._serialized_end=1093
+  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_start=1096
+  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_end=1225
+  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_start=1228
+  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_end=1425
+  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_start=1584
+  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_end=2008
 # @@protoc_insertion_point(module_scope)

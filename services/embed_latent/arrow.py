@@ -1,87 +1,43 @@
-"""``POST /v1/embeddings``: many photographs in one multipart body, a row for each, as JSON lines or as an Arrow stream.
-
-Rows are sent while the rest is at work; a bad photograph is a row with its error, and the others go on.
-"""
+"""A batch of embeddings as an Arrow stream: columns instead of JSON lines (docs/decisions/0008-arrow-by-nanoarrow.md)."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
 import nanoarrow as na
 import numpy as np
 from nanoarrow.ipc import StreamWriter
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
 
 from protos.maquette.embed_latent.v1 import embed_latent_pb2 as pb
-from services.common import bodies, errors, http, telemetry
+from services.common import errors, telemetry
+from services.common.batches import Rows, Writer
 from services.embed_latent.predictor import Parameters
 from services.embed_latent.runtime import EmbedRuntime
-from services.embed_latent.servicer import message
 
-PATH = "/v1/embeddings"
-ARROW, LINES = "application/vnd.apache.arrow.stream", "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
 # Rows of a record batch: a caller sees the first long before a thousand are done.
 ROWS = 32
-OPERATION: dict[str, Any] = {
-    "parameters": [
-        {"name": name, "in": "query", "schema": {"type": "boolean"}, "description": field.description}
-        for name, field in Parameters.model_fields.items()
-    ],
-    "requestBody": bodies.BATCH,
-    "responses": {
-        "200": {
-            "description": "A row for each photograph, in order: its answer or its error. Arrow where `Accept` asks for it.",
-            "content": {
-                LINES: {"schema": {"type": "string", "description": "a line each: `file` and EmbedResponse, or `error`"}},
-                ARROW: {"schema": {"type": "string", "format": "binary"}},
-            },
-        }
-    },
-}
 
-Row = tuple[str, pb.EmbedResponse | errors.MaquetteError]
+Row = tuple[str | None, str | None, Any]  # file, id, EmbedResponse or error
 
 
-async def respond(runtime: EmbedRuntime, request: Request) -> Response:
-    """Check everything that concerns the whole request, then stream. Raises any of the domain errors."""
-    parameters = runtime.parse(dict(request.query_params))
-    runtime.require_ready()
-    runtime.predictor.check(parameters)
-    arrow = ARROW in request.headers.get("accept", "")
+def writer(runtime: EmbedRuntime, parameters: Parameters) -> Writer:
+    """Rows -> an Arrow IPC stream in record batches of ``ROWS``."""
 
-    files = await bodies.read_batch(request, runtime)
+    async def write(answers: Rows) -> AsyncGenerator[bytes, None]:
+        batches, waiting = _Arrow(runtime, parameters), list[Row]()
+        async with aclosing(answers):
+            async for _, file, answer in answers:
+                waiting.append((file.name if file else None, file.id if file else None, answer))
+                if len(waiting) == ROWS:
+                    yield batches.write(waiting)
+                    waiting = []
+        yield batches.write(waiting, last=True)
 
-    async def embed(index: int) -> pb.EmbedResponse:
-        return message(runtime, await runtime.answer(files[index].data, parameters, bulk=True))
-
-    async def content() -> AsyncIterator[bytes]:
-        write = _Arrow(runtime, parameters) if arrow else _Lines()
-        rows: list[Row] = []
-        async with aclosing(http.batch(runtime, request, files, embed)) as answers:
-            async for index, answer in answers:
-                rows.append((files[index].name, answer))
-                if len(rows) == ROWS:
-                    yield write(rows)
-                    rows = []
-        yield write(rows, last=True)
-
-    return StreamingResponse(content(), media_type=ARROW if arrow else LINES)
-
-
-class _Lines:
-    def __call__(self, rows: list[Row], *, last: bool = False) -> bytes:
-        return b"".join(json.dumps({"file": file, **self._rest(answer)}).encode() + b"\n" for file, answer in rows)
-
-    @staticmethod
-    def _rest(answer: pb.EmbedResponse | errors.MaquetteError) -> dict[str, Any]:
-        if isinstance(answer, errors.MaquetteError):
-            return {"error": {"code": answer.code, "detail": answer.detail}}
-        return http.as_dict(answer)
+    return write
 
 
 class _Arrow:
@@ -108,14 +64,14 @@ class _Arrow:
             "model_version": runtime.bundle.manifest.version,
             "request_id": telemetry.current().request_id,
         }
-        types = {"file": na.string(), **{name: kind for name, (kind, _) in columns.items()}}
+        types = {"file": na.string(), "id": na.string(), **{name: kind for name, (kind, _) in columns.items()}}
         fields = [na.Schema(kind, name=name) for name, kind in (types | dict.fromkeys(_ERROR, na.string())).items()]
         self._schema = na.Schema(na.Type.STRUCT, fields=fields, nullable=False, metadata=shared)
 
-    def __call__(self, rows: list[Row], *, last: bool = False) -> bytes:
-        failed = [answer if isinstance(answer, errors.MaquetteError) else None for _, answer in rows]
-        good = [None if isinstance(answer, errors.MaquetteError) else answer for _, answer in rows]
-        columns = [na.c_array([file for file, _ in rows], na.string())]
+    def write(self, rows: list[Row], *, last: bool = False) -> bytes:
+        failed = [answer if isinstance(answer, errors.MaquetteError) else None for _, _, answer in rows]
+        good = [None if isinstance(answer, errors.MaquetteError) else answer for _, _, answer in rows]
+        columns = [na.c_array([row[number] for row in rows], na.string()) for number in range(2)]
         for kind, value in self._columns.values():
             columns.append(_column(kind, [None if answer is None else value(answer) for answer in good]))
         columns += [
