@@ -65,7 +65,9 @@ def quantise(graph: Path, calibration: Pictures, target: Path, keep: int = 0) ->
         onnx.save(model, prepared)
         quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
-        seen = (node.op_type == "Conv" for node in nodes)
+        # What comes before the first convolution normalises, and stays in float32 as well.
+        seen = list(itertools.accumulate(node.op_type == "Conv" for node in nodes))
+        kept = [node.name for node, count in zip(nodes, seen, strict=True) if seen[-1] and count <= keep]
         quantize_static(
             str(prepared),
             str(target),
@@ -76,9 +78,7 @@ def quantise(graph: Path, calibration: Pictures, target: Path, keep: int = 0) ->
             weight_type=QuantType.QInt8,
             op_types_to_quantize=_QUANTISED,
             extra_options={"CalibMovingAverage": True},
-            nodes_to_exclude=[
-                node.name for node, count in zip(nodes, itertools.accumulate(seen), strict=True) if count <= keep
-            ],
+            nodes_to_exclude=kept,
         )
 
 
