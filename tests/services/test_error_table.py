@@ -170,14 +170,19 @@ def test_overloaded(strict: Served, transport: str) -> None:
 
 @on_both
 def test_more_bytes_at_once_than_there_is_room_for(strict: Served, transport: str) -> None:
-    """Three senders of the largest size leave a quarter for who sends little; one more of theirs is refused."""
+    """Three senders of the largest size leave a quarter for who sends little, or does not say how much; one more of theirs is
+    refused."""
     key = {"x-api-key": KEY}
     photograph = GOOD + bytes(2**20 - len(GOOD))
+
+    def said(data: bytes) -> dict[str, str]:
+        return {MESSAGE_BYTES: str(len(strict.kind.request(data).SerializeToString()))} if transport == "grpc" else {}
+
     with ExitStack() as stack:
         uploads = [stack.enter_context(holding_upload(strict, photograph, KEY)) for _ in range(3)]
-        refused(lambda: strict.call(transport, photograph, headers=key), "OVERLOADED", transport)
-        little = {MESSAGE_BYTES: str(len(strict.kind.request(GOOD).SerializeToString()))} if transport == "grpc" else {}
-        assert strict.call(transport, GOOD, headers=key | little)["predictions"]
+        refused(lambda: strict.call(transport, photograph, headers=key | said(photograph)), "OVERLOADED", transport)
+        assert strict.call(transport, GOOD, headers=key | said(GOOD))["predictions"]
+        assert strict.call("grpc", photograph, headers=key)["predictions"]
         for upload in uploads:
             upload.sendall(photograph[-1:])
             assert b" 200 OK" in upload.recv(65536)
