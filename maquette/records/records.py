@@ -142,8 +142,8 @@ def _input(record: Record) -> Mapping[str, Any]:
     size: Record = record.get("input", {})
     return {
         "input": f"{size['height']} x {size['width']}" if size else None,
-        "classes": len(record["labels"]) or record["clusters"] or None,
-        "embedding_space": record["embedding_space"] or None,
+        "classes": len(record["labels"]) or record.get("clusters"),
+        "embedding_space": record.get("embedding_space"),
     }
 
 

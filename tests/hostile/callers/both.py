@@ -28,7 +28,7 @@ def outcome(pod: Pod, transport: str, image: bytes, **parameters: Any) -> tuple[
     except Refused as refused:
         assert refused.code, f"{transport}: {refused.status} {refused.detail}"
         return refused.code, ""
-    return "OK", body["mask"] + body["cutout"]
+    return "OK", body.get("mask", "") + body.get("cutout", "")
 
 
 def at_once(tasks: Iterable[Callable[[], T]], callers: int = 16) -> list[T]:
