@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
@@ -18,8 +20,9 @@ from services.common.runtime import Runtime
 FIELD, FILES = "image", "images"
 MOST_FILES = 1000
 # What multipart wraps around the photograph, and the other fields.
-_FORM_OVERHEAD = 64 * 1024
-_MOST_FIELDS, _LONGEST_FIELD = 32, 16 * 1024
+_FORM_OVERHEAD = 512 * 1024
+# The longest field is an adapter of the mask model as JSON.
+_MOST_FIELDS, _LONGEST_FIELD = 32, 192 * 1024
 _BINARY = {"type": "string", "format": "binary"}
 BATCH: dict[str, Any] = {
     "required": True,
@@ -52,12 +55,12 @@ def lease_of(request: Request) -> Lease:
     return lease
 
 
-async def read_photograph(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[bytes, dict[str, str]]:
+async def read_photograph(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[bytes, dict[str, Any]]:
     """The encoded photograph and the parameters (query string, then form fields).
 
     Raises ``ImageMissing``, ``ImageTooManyBytes``, ``ParameterInvalid``, ``Overloaded``, ``DeadlineExceeded``.
     """
-    values = dict(request.query_params)
+    values: dict[str, Any] = dict(request.query_params)
     limits = runtime.settings.limits
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
@@ -68,22 +71,51 @@ async def read_photograph(request: Request, runtime: Runtime[Any, Any, Any]) -> 
             raise errors.ImageMissing("Send a photograph as a file in the multipart field `image`; text is not one.")
         data = photographs[0].data
         values |= fields
+    elif media_type == "application/json":
+        data, fields = await _json(request, runtime)
+        values |= fields
     elif not media_type or media_type.startswith("image/") or media_type == "application/octet-stream":
         data = b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), limits.max_bytes)])
     else:
-        raise errors.ImageMissing("Send the photograph as multipart with a file in `image`, or as a raw image/* body.")
+        raise errors.ImageMissing(
+            "Send the photograph as multipart with a file in `image`, as a raw image/* body, or as JSON with base64 in `image`."
+        )
     if len(data) > limits.max_bytes:
         raise images.too_many_bytes(limits)
     return data, values
 
 
-async def read_batch(request: Request, runtime: Runtime[Any, Any, Any]) -> list[File]:
-    """The files of a form of many. Raises as :func:`read_photograph` does."""
-    malformed = errors.ImageMissing(f"Send multipart with 1 to {MOST_FILES} files in `{FILES}`, and nothing else.")
-    files, fields = await _form(request, runtime, malformed, most_files=MOST_FILES, bulk=True)
+async def _json(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[bytes, dict[str, Any]]:
+    limits = runtime.settings.limits
+    most = limits.max_bytes * 4 // 3 + _FORM_OVERHEAD
+    body = b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), most)])
+    lease = lease_of(request)
+    lease.grow(2 * len(body))  # as text and as bytes
+    data, values = await runtime.in_thread(_parsed, body)
+    del body
+    lease.resize(len(data))
+    return data, values
+
+
+def _parsed(body: bytes) -> tuple[bytes, dict[str, Any]]:
+    try:
+        values = from_json(body, allow_inf_nan=False)
+        data = base64.b64decode(values.pop(FIELD), validate=True)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise errors.ImageMissing("Send a JSON object with the photograph in base64 as `image`.") from None
+    return data, values
+
+
+async def read_batch(
+    request: Request, runtime: Runtime[Any, Any, Any], fields: tuple[str, ...] = (FILES,), most: int = MOST_FILES
+) -> list[File]:
+    """The files of a form of many, in these fields. Raises as :func:`read_photograph` does."""
+    named = "` and `".join(fields)
+    malformed = errors.ImageMissing(f"Send multipart with 1 to {most} files in `{named}`, and nothing else.")
+    files, others = await _form(request, runtime, malformed, most_files=most, bulk=True)
     if not files:
         raise errors.ImageMissing(f"Send photographs as files in the multipart field `{FILES}`.")
-    if fields or any(file.field != FILES for file in files):
+    if others or any(file.field not in fields for file in files):
         raise malformed
     return files
 

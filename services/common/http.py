@@ -96,7 +96,7 @@ def photograph(
         with telemetry.RECEIVING.track_inprogress():
             data, values = await bodies.read_photograph(request, runtime)
         id_ = values.pop("id", None)
-        if id_ is not None and len(id_) > LONGEST_ID:
+        if id_ is not None and not (isinstance(id_, str) and len(id_) <= LONGEST_ID):
             raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
         async with runtime.place():
             answer = message(await runtime.answer(data, runtime.parse(values)))

@@ -11,9 +11,10 @@ from protos.maquette.remove_background.v1.remove_background_pb2_grpc import add_
 from services.common import http, openapi, settings
 from services.common.gateway import Gateway
 from services.common.lifecycle import Lifecycle
-from services.remove_background import archive
+from services.remove_background import adapt, archive
 from services.remove_background.predictor import Parameters, Predictor
-from services.remove_background.servicer import SERVICE, RemovalRuntime, Servicer, message, model
+from services.remove_background.runtime import RemovalRuntime
+from services.remove_background.servicer import SERVICE, Servicer, message, model
 
 NAME, PATH = "remove_background", "/v1/remove-background"
 
@@ -33,7 +34,7 @@ DOCUMENT = openapi.document(
     gets={"/v1/model": "GetModelResponse"},
     pictures=(http.PNG,),
 )
-DOCUMENT["paths"][archive.PATH] = {"post": archive.OPERATION}
+DOCUMENT["paths"] |= {archive.PATH: {"post": archive.OPERATION}, adapt.PATH: {"post": adapt.OPERATION}}
 APP = Gateway(
     http.routes(
         RUNTIME,
@@ -42,9 +43,10 @@ APP = Gateway(
         {
             PATH: http.photograph(RUNTIME, partial(message, RUNTIME), render),
             archive.PATH: partial(archive.respond, RUNTIME),
+            adapt.PATH: partial(adapt.respond, RUNTIME),
         },
         LIFECYCLE,
     ),
     RUNTIME,
-    {PATH: "RemoveBackground", "/v1/model": "GetModel", archive.PATH: "Masks"},
+    {PATH: "RemoveBackground", "/v1/model": "GetModel", archive.PATH: "Masks", adapt.PATH: "Adapt"},
 )

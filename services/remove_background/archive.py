@@ -21,7 +21,8 @@ from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1.mask_names import Tool, collisions, mask_name
 from services.common import bodies, errors, http
 from services.remove_background.predictor import Output, Parameters
-from services.remove_background.servicer import RemovalRuntime, message
+from services.remove_background.runtime import RemovalRuntime
+from services.remove_background.servicer import message
 
 PATH = "/v1/masks"
 REPORT = "masks.jsonl"

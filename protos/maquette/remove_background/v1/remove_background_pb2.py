@@ -25,33 +25,53 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n<protos/maquette/remove_background/v1/remove_background.proto\x12\x1dmaquette.remove_background.v1\x1a&protos/maquette/common/v1/common.proto\"\xd2\x01\n\x17RemoveBackgroundRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x35\n\x06output\x18\x02 \x01(\x0e\x32%.maquette.remove_background.v1.Output\x12\x33\n\x05\x66rame\x18\x03 \x01(\x0e\x32$.maquette.remove_background.v1.Frame\x12\x16\n\tthreshold\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x05\n\x03_id\"G\n\x0b\x45\x64geContact\x12\x0b\n\x03top\x18\x01 \x01(\x08\x12\r\n\x05right\x18\x02 \x01(\x08\x12\x0e\n\x06\x62ottom\x18\x03 \x01(\x08\x12\x0c\n\x04left\x18\x04 \x01(\x08\"\xac\x01\n\x06Report\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x10\n\x08\x63overage\x18\x03 \x01(\x02\x12\x39\n\x05\x65\x64ges\x18\x04 \x01(\x0b\x32*.maquette.remove_background.v1.EdgeContact\x12\x12\n\ncomponents\x18\x05 \x01(\r\x12\r\n\x05\x65mpty\x18\x06 \x01(\x08\x12\x13\n\x0buncertainty\x18\x07 \x01(\x02\"\xc1\x01\n\x18RemoveBackgroundResponse\x12\x0c\n\x04mask\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63utout\x18\x02 \x01(\x0c\x12\x35\n\x06report\x18\x03 \x01(\x0b\x32%.maquette.remove_background.v1.Report\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12\x0f\n\x02id\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"t\n\x1dRemoveBackgroundStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12G\n\x07request\x18\x02 \x01(\x0b\x32\x36.maquette.remove_background.v1.RemoveBackgroundRequest\"\xb0\x01\n\x1eRemoveBackgroundStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12K\n\x08response\x18\x02 \x01(\x0b\x32\x37.maquette.remove_background.v1.RemoveBackgroundResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome*U\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bOUTPUT_MASK\x10\x01\x12\x11\n\rOUTPUT_CUTOUT\x10\x02\x12\x0f\n\x0bOUTPUT_BOTH\x10\x03*C\n\x05\x46rame\x12\x15\n\x11\x46RAME_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46RAME_SENSOR\x10\x01\x12\x11\n\rFRAME_DISPLAY\x10\x02\x32\xa8\x03\n\x17RemoveBackgroundService\x12\x83\x01\n\x10RemoveBackground\x12\x36.maquette.remove_background.v1.RemoveBackgroundRequest\x1a\x37.maquette.remove_background.v1.RemoveBackgroundResponse\x12\x99\x01\n\x16RemoveBackgroundStream\x12<.maquette.remove_background.v1.RemoveBackgroundStreamRequest\x1a=.maquette.remove_background.v1.RemoveBackgroundStreamResponse(\x01\x30\x01\x12k\n\x08GetModel\x12..maquette.remove_background.v1.GetModelRequest\x1a/.maquette.remove_background.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n<protos/maquette/remove_background/v1/remove_background.proto\x12\x1dmaquette.remove_background.v1\x1a&protos/maquette/common/v1/common.proto\"\xe0\x02\n\x17RemoveBackgroundRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x35\n\x06output\x18\x02 \x01(\x0e\x32%.maquette.remove_background.v1.Output\x12\x33\n\x05\x66rame\x18\x03 \x01(\x0e\x32$.maquette.remove_background.v1.Frame\x12\x16\n\tthreshold\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x38\n\x05hints\x18\x06 \x01(\x0b\x32$.maquette.remove_background.v1.HintsH\x02\x88\x01\x01\x12<\n\x07\x61\x64\x61pter\x18\x07 \x01(\x0b\x32&.maquette.remove_background.v1.AdapterH\x03\x88\x01\x01\x42\x0c\n\n_thresholdB\x05\n\x03_idB\x08\n\x06_hintsB\n\n\x08_adapter\"\x1e\n\x06Vertex\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"P\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\x12\x31\n\x04mark\x18\x03 \x01(\x0e\x32#.maquette.remove_background.v1.Mark\"\x92\x01\n\x06Stroke\x12\x37\n\x08vertices\x18\x01 \x03(\x0b\x32%.maquette.remove_background.v1.Vertex\x12\x12\n\x05width\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x31\n\x04mark\x18\x03 \x01(\x0e\x32#.maquette.remove_background.v1.MarkB\x08\n\x06_width\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"\xb3\x01\n\x05Hints\x12\x34\n\x06points\x18\x01 \x03(\x0b\x32$.maquette.remove_background.v1.Point\x12\x36\n\x07strokes\x18\x02 \x03(\x0b\x32%.maquette.remove_background.v1.Stroke\x12\x34\n\x03\x62ox\x18\x03 \x01(\x0b\x32\".maquette.remove_background.v1.BoxH\x00\x88\x01\x01\x42\x06\n\x04_box\"\xfd\x01\n\x07\x41\x64\x61pter\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x14\n\x0cmodel_sha256\x18\x03 \x01(\t\x12\x0f\n\x07weights\x18\x04 \x03(\x02\x12\x10\n\x08\x63onstant\x18\x05 \x01(\x02\x12?\n\x08\x65xamples\x18\x06 \x03(\x0b\x32-.maquette.remove_background.v1.AdapterExample\x12\x18\n\x0b\x64ice_before\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x17\n\ndice_after\x18\x08 \x01(\x02H\x01\x88\x01\x01\x42\x0e\n\x0c_dice_beforeB\r\n\x0b_dice_after\"F\n\x0e\x41\x64\x61pterExample\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x12\n\nfrom_hints\x18\x02 \x01(\x08\x12\x10\n\x08\x63overage\x18\x03 \x01(\x02\"\xa2\x01\n\x0c\x41\x64\x61ptRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x33\n\x05\x66rame\x18\x02 \x01(\x0e\x32$.maquette.remove_background.v1.Frame\x12\x0e\n\x04mask\x18\x03 \x01(\x0cH\x00\x12\x35\n\x05hints\x18\x04 \x01(\x0b\x32$.maquette.remove_background.v1.HintsH\x00\x42\x07\n\x05truth\"m\n\rAdaptResponse\x12<\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32&.maquette.remove_background.v1.AdapterH\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\tB\n\n\x08_adapter\"G\n\x0b\x45\x64geContact\x12\x0b\n\x03top\x18\x01 \x01(\x08\x12\r\n\x05right\x18\x02 \x01(\x08\x12\x0e\n\x06\x62ottom\x18\x03 \x01(\x08\x12\x0c\n\x04left\x18\x04 \x01(\x08\"\xac\x01\n\x06Report\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x10\n\x08\x63overage\x18\x03 \x01(\x02\x12\x39\n\x05\x65\x64ges\x18\x04 \x01(\x0b\x32*.maquette.remove_background.v1.EdgeContact\x12\x12\n\ncomponents\x18\x05 \x01(\r\x12\r\n\x05\x65mpty\x18\x06 \x01(\x08\x12\x13\n\x0buncertainty\x18\x07 \x01(\x02\"\xc1\x01\n\x18RemoveBackgroundResponse\x12\x0c\n\x04mask\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63utout\x18\x02 \x01(\x0c\x12\x35\n\x06report\x18\x03 \x01(\x0b\x32%.maquette.remove_background.v1.Report\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12\x0f\n\x02id\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.Model\"t\n\x1dRemoveBackgroundStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12G\n\x07request\x18\x02 \x01(\x0b\x32\x36.maquette.remove_background.v1.RemoveBackgroundRequest\"\xb0\x01\n\x1eRemoveBackgroundStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12K\n\x08response\x18\x02 \x01(\x0b\x32\x37.maquette.remove_background.v1.RemoveBackgroundResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00\x42\t\n\x07outcome*U\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bOUTPUT_MASK\x10\x01\x12\x11\n\rOUTPUT_CUTOUT\x10\x02\x12\x0f\n\x0bOUTPUT_BOTH\x10\x03*C\n\x05\x46rame\x12\x15\n\x11\x46RAME_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46RAME_SENSOR\x10\x01\x12\x11\n\rFRAME_DISPLAY\x10\x02*B\n\x04Mark\x12\x14\n\x10MARK_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMARK_OBJECT\x10\x01\x12\x13\n\x0fMARK_BACKGROUND\x10\x02\x32\x90\x04\n\x17RemoveBackgroundService\x12\x83\x01\n\x10RemoveBackground\x12\x36.maquette.remove_background.v1.RemoveBackgroundRequest\x1a\x37.maquette.remove_background.v1.RemoveBackgroundResponse\x12\x99\x01\n\x16RemoveBackgroundStream\x12<.maquette.remove_background.v1.RemoveBackgroundStreamRequest\x1a=.maquette.remove_background.v1.RemoveBackgroundStreamResponse(\x01\x30\x01\x12\x66\n\x05\x41\x64\x61pt\x12+.maquette.remove_background.v1.AdaptRequest\x1a,.maquette.remove_background.v1.AdaptResponse(\x01\x30\x01\x12k\n\x08GetModel\x12..maquette.remove_background.v1.GetModelRequest\x1a/.maquette.remove_background.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.remove_background.v1.remove_background_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTPUT']._serialized_start=1170
-  _globals['_OUTPUT']._serialized_end=1255
-  _globals['_FRAME']._serialized_start=1257
-  _globals['_FRAME']._serialized_end=1324
+  _globals['_OUTPUT']._serialized_start=2426
+  _globals['_OUTPUT']._serialized_end=2511
+  _globals['_FRAME']._serialized_start=2513
+  _globals['_FRAME']._serialized_end=2580
+  _globals['_MARK']._serialized_start=2582
+  _globals['_MARK']._serialized_end=2648
   _globals['_REMOVEBACKGROUNDREQUEST']._serialized_start=136
-  _globals['_REMOVEBACKGROUNDREQUEST']._serialized_end=346
-  _globals['_EDGECONTACT']._serialized_start=348
-  _globals['_EDGECONTACT']._serialized_end=419
-  _globals['_REPORT']._serialized_start=422
-  _globals['_REPORT']._serialized_end=594
-  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_start=597
-  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_end=790
-  _globals['_GETMODELREQUEST']._serialized_start=792
-  _globals['_GETMODELREQUEST']._serialized_end=809
-  _globals['_GETMODELRESPONSE']._serialized_start=811
-  _globals['_GETMODELRESPONSE']._serialized_end=871
-  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_start=873
-  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_end=989
-  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_start=992
-  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_end=1168
-  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_start=1327
-  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_end=1751
+  _globals['_REMOVEBACKGROUNDREQUEST']._serialized_end=488
+  _globals['_VERTEX']._serialized_start=490
+  _globals['_VERTEX']._serialized_end=520
+  _globals['_POINT']._serialized_start=522
+  _globals['_POINT']._serialized_end=602
+  _globals['_STROKE']._serialized_start=605
+  _globals['_STROKE']._serialized_end=751
+  _globals['_BOX']._serialized_start=753
+  _globals['_BOX']._serialized_end=816
+  _globals['_HINTS']._serialized_start=819
+  _globals['_HINTS']._serialized_end=998
+  _globals['_ADAPTER']._serialized_start=1001
+  _globals['_ADAPTER']._serialized_end=1254
+  _globals['_ADAPTEREXAMPLE']._serialized_start=1256
+  _globals['_ADAPTEREXAMPLE']._serialized_end=1326
+  _globals['_ADAPTREQUEST']._serialized_start=1329
+  _globals['_ADAPTREQUEST']._serialized_end=1491
+  _globals['_ADAPTRESPONSE']._serialized_start=1493
+  _globals['_ADAPTRESPONSE']._serialized_end=1602
+  _globals['_EDGECONTACT']._serialized_start=1604
+  _globals['_EDGECONTACT']._serialized_end=1675
+  _globals['_REPORT']._serialized_start=1678
+  _globals['_REPORT']._serialized_end=1850
+  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_start=1853
+  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_end=2046
+  _globals['_GETMODELREQUEST']._serialized_start=2048
+  _globals['_GETMODELREQUEST']._serialized_end=2065
+  _globals['_GETMODELRESPONSE']._serialized_start=2067
+  _globals['_GETMODELRESPONSE']._serialized_end=2127
+  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_start=2129
+  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_end=2245
+  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_start=2248
+  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_end=2424
+  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_start=2651
+  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_end=3179
 # @@protoc_insertion_point(module_scope)
