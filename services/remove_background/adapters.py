@@ -73,7 +73,7 @@ def _read(value: Any) -> Adapter | None:
 AdapterParameter = Annotated[
     Any,
     BeforeValidator(_read),
-    WithJsonSchema({"type": "object", "title": "Adapter", "description": "the message Adapter as JSON"}),
+    WithJsonSchema({"type": ["object", "null"], "title": "Adapter", "description": "the message Adapter as JSON"}),
 ]
 
 

@@ -104,7 +104,7 @@ def _of_text(value: Any) -> Any:
 HintsParameter = Annotated[
     Hints | None,
     BeforeValidator(_of_text),
-    WithJsonSchema({"type": "object", "title": "Hints", "description": "the message Hints as JSON"}),
+    WithJsonSchema({"type": ["object", "null"], "title": "Hints", "description": "the message Hints as JSON"}),
 ]
 
 
