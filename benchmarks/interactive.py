@@ -8,8 +8,8 @@
 
 ``clicks``: the field's robot user (Xu et al. 2016, as in f-BRS, Sofiiuk et al. 2020): the first click in the middle of the
 object, each next in the middle of the largest region of error; NoC@85 and NoC@90 are the clicks until the intersection over
-union is .85 and .90, at most 20. GrabCut of OpenCV (Rother et al. 2004) is clicked at by the same user. Pictures are of the test
-side; DAVIS frames, whose rule has no test side, are of the development side, on which the mechanism was chosen.
+union is .85 and .90, at most 20. GrabCut of OpenCV (Rother et al. 2004) is clicked at by the same user. Pictures are of the
+test side; DAVIS frames, whose rule has no test side, are of the development side, on which the mechanism was chosen.
 ``sets``: from 1, 2, 4 and 8 masks, evenly spread over the set, to the wrong pixels of the others as a share of before.
 ``--out`` gets the curve and overlays: red is taken for object and is none, blue is object and missed.
 """

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.common import errors, images
 from services.common.models import Bundle, BundleError, Tensors, details
-from services.remove_background import look, refine
+from services.remove_background import hypercolumns, look, refine
 from services.remove_background.adapters import AdapterParameter
 from services.remove_background.correction import View, adapted, hinted
 from services.remove_background.hints import HintsParameter, Placed, shares, slices
@@ -26,6 +26,8 @@ Mask = npt.NDArray[np.uint8]
 SECOND = "second_probability"
 # Smaller regions are specks, not components of the object.
 SMALLEST_COMPONENT = 0.001
+# What training writes for hints and adapters: the file in the bundle, and its output.
+FEATURES_FILE, FEATURES = hypercolumns.FILE, hypercolumns.OUTPUT
 
 
 class Output(StrEnum):

@@ -18,7 +18,7 @@ import typer
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from services.common import models
-from services.remove_background import hypercolumns as served
+from services.remove_background.predictor import FEATURES, FEATURES_FILE
 from training.common import runs
 
 # Smaller tensors are copied into the new graph.
@@ -37,7 +37,7 @@ def write(graph: Path) -> Path:
                 raise ValueError(f"{graph}: the bytes of {tensor.name} are not found in it")
             external_data_helper.set_external_data(tensor, graph.name, offset=place, length=len(raw))
             tensor.ClearField("raw_data")
-    written = graph.with_name(served.FILE)
+    written = graph.with_name(FEATURES_FILE)
     written.write_bytes(model.SerializeToString())
     _check(graph, written)
     return written
@@ -68,10 +68,10 @@ def _add_output(model: onnx.ModelProto) -> None:
             model.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
             nodes.append(helper.make_node("Resize", [level, "hypercolumns_roi", f"{name}_scales"], [name], mode="linear"))
         columns.append(name if side != grid else level)
-    nodes.append(helper.make_node("Concat", columns, [served.OUTPUT], axis=1))
+    nodes.append(helper.make_node("Concat", columns, [FEATURES], axis=1))
     channels = sum(shapes[level][1] for level in levels)
     shape = ["batch", channels, grid, grid]
-    model.graph.output.append(helper.make_tensor_value_info(served.OUTPUT, TensorProto.FLOAT, shape))
+    model.graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, shape))
     onnx.checker.check_model(model)
 
 
@@ -89,7 +89,7 @@ def add(bundle: Path) -> Path:
     """Write the graph into a bundle that is there, and its digest into the manifest."""
     manifest = models.Manifest.model_validate_json((bundle / models.MANIFEST).read_bytes())
     written = write(bundle / models.GRAPH)
-    listed = manifest.model_copy(update={"files": manifest.files | {served.FILE: models.sha256(written)}})
+    listed = manifest.model_copy(update={"files": manifest.files | {FEATURES_FILE: models.sha256(written)}})
     runs.write_json(bundle / models.MANIFEST, json.loads(listed.model_dump_json()))
     models.load(bundle)
     return written
