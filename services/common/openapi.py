@@ -25,6 +25,7 @@ _SCALARS: dict[int, dict[str, Any]] = {
     FieldDescriptorProto.TYPE_DOUBLE: {"type": "number", "format": "double"},
     FieldDescriptorProto.TYPE_BYTES: {"type": "string", "format": "byte"},
 }
+_BASE64 = {"type": "string", "format": "byte", "description": "The photograph, in base64."}
 _MESSAGE, _FIELD, _NESTED = 4, 2, 3
 _PROBLEM = {
     "type": "object",
@@ -95,6 +96,9 @@ def _post(answer: dict[str, Any], parameters: type[BaseModel]) -> dict[str, Any]
             "required": True,
             "content": {
                 "multipart/form-data": {"schema": {"type": "object", "required": ["image"], "properties": form}},
+                "application/json": {
+                    "schema": {"type": "object", "required": ["image"], "properties": {**properties, "image": _BASE64}}
+                },
                 **dict.fromkeys(images.MEDIA_TYPES, binary),
             },
         },

@@ -68,9 +68,9 @@ def test_every_code_is_listed_where_it_may_come(name: str, document: dict[str, A
     assert document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(errors.TABLE)
 
 
-def test_bodies_may_be_raw_or_multipart(name: str, document: dict[str, Any]) -> None:
+def test_bodies_may_be_raw_multipart_or_json(name: str, document: dict[str, Any]) -> None:
     content = document["paths"][KINDS[name].path]["post"]["requestBody"]["content"]
-    assert set(content) == {"multipart/form-data", *images.MEDIA_TYPES}
+    assert set(content) == {"multipart/form-data", "application/json", *images.MEDIA_TYPES}
 
 
 def test_pictures_are_answers_too() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from services.remove_background.adapters import MOST_CHARACTERS, MOST_EXAMPLES
 from services.remove_background.hints import MOST_POINTS, MOST_VERTICES
 from tests import tiny
 from tests.files import encode
-from tests.serving import Refused, Served, as_dict, on_both, read
+from tests.serving import Refused, Served, as_dict, on_both, read, until
 
 ORIENTATION = 0x0112
 RED, GREEN = (150, 40, 40), (40, 150, 40)
@@ -313,3 +314,35 @@ def test_a_model_without_features_says_so(
     with pytest.raises(Refused) as caught:
         learn(served, transport, examples(1))
     assert caught.value.code == "PARAMETER_INVALID"
+
+
+@pytest.fixture(scope="module")
+def hasty(serve: Callable[..., Served]) -> Served:
+    return serve("remove_background", idle_seconds=2).until_ready()
+
+
+@on_both
+def test_two_may_learn_at_a_time_and_who_sends_nothing_is_sent_away(hasty: Served, transport: str) -> None:
+    over = threading.Event()
+
+    def nothing() -> Any:
+        over.wait(60)
+        yield from ()
+
+    idle = [hasty.stub.Adapt(nothing()) for _ in range(2)]
+    until(lambda: "OVERLOADED" in _refusal(hasty, transport), lambda: "a third was let in")
+    assert ask(hasty, transport, picture(two())).any(), "masks are answered meanwhile"
+    for call in idle:
+        with pytest.raises(grpc.RpcError) as ended:
+            list(call)
+        assert Refused.from_grpc(ended.value).code == "DEADLINE_EXCEEDED"
+    over.set()
+    assert learn(hasty, transport, examples(1))["version"] == 1
+
+
+def _refusal(served: Served, transport: str) -> str:
+    try:
+        learn(served, transport, examples(1))
+    except Refused as error:
+        return error.code
+    return ""

@@ -136,6 +136,8 @@ def exported(world: Path, learnt: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_export_serves(world: Path, exported: Path, tmp_path: Path) -> None:
     out = exported
+    hints = Parameters(hints={"points": [{"x": 1, "y": 1, "mark": "object"}]})
+    Predictor(models.load(out)).check(hints)  # raises where the bundle has no features
     bundle = models.load(out)
     assert bundle.manifest.details == {"threshold": measures.THRESHOLD, "strong": measures.STRONG}
     assert bundle.manifest.input.height == 64
