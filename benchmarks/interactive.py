@@ -25,6 +25,7 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
+from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
@@ -285,8 +286,6 @@ def _clicks_means(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _curve(means: dict[str, Any], path: Path) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for colour, (name, by_way) in zip(("C0", "C1", "C2", "C3"), means.items(), strict=False):
