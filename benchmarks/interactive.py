@@ -218,8 +218,8 @@ def sets(
             )
             if corrected in (1, 2, 4):
                 _overlays([(*views[i], before[i], after[i]) for i in others[:4]], out / f"{name}_{corrected}.png")
-    if json_path:
-        runs.write_json(json_path, {"command": runs.command("benchmarks.interactive"), "rows": rows})
+        if json_path:  # after each set: what is measured survives a kill
+            runs.write_json(json_path, {"command": runs.command("benchmarks.interactive"), "rows": rows})
 
 
 @app.command()
