@@ -3,6 +3,7 @@
 from maquette.client.asynchronous import AsyncClient
 from maquette.client.client import Client
 from maquette.client.errors import (
+    AdapterMismatch,
     DeadlineExceeded,
     FileFailed,
     ImageRejected,
@@ -18,6 +19,7 @@ from maquette.client.services import Service
 from maquette.client.streaming import Answer
 
 __all__ = [
+    "AdapterMismatch",
     "Answer",
     "AsyncClient",
     "Client",

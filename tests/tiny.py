@@ -168,8 +168,8 @@ def _decoder(path: Path) -> Path:
     return path
 
 
-def remove_background(root: Path, version: str = "0.0.1", **details: float) -> Path:
-    """Dark pixels are object: probability = 1 - brightness."""
+def remove_background(root: Path, version: str = "0.0.1", *, hints: bool = True, **details: float) -> Path:
+    """Dark pixels are object: probability = 1 - brightness. Its features are the colours; without ``hints`` it has none."""
     graph = _graph(
         root / "remove_background.onnx",
         [
@@ -179,7 +179,18 @@ def remove_background(root: Path, version: str = "0.0.1", **details: float) -> P
         {"probability": ["batch", SIZE, SIZE]},
         {"channel": np.array([3]), "unit": np.float32(1)},
     )
-    return _write(root, "remove_background", graph, version, details={"threshold": 0.5, **details})
+    columns = _graph(
+        root / "hypercolumns.onnx",
+        [
+            helper.make_node("ReduceMean", ["scaled", "channel"], ["brightness"], keepdims=0),
+            helper.make_node("Sub", ["unit", "brightness"], ["probability"]),
+            helper.make_node("Transpose", ["scaled"], ["hypercolumns"], perm=[0, 3, 1, 2]),
+        ],
+        {"probability": ["batch", SIZE, SIZE], "hypercolumns": ["batch", 3, SIZE, SIZE]},
+        {"channel": np.array([3]), "unit": np.float32(1)},
+    )
+    extra = {"hypercolumns.onnx": columns} if hints else {}
+    return _write(root, "remove_background", graph, version, extra_files=extra, details={"threshold": 0.5, **details})
 
 
 def everything(root: Path) -> Path:

@@ -57,6 +57,7 @@ class AsyncClient:
     classify = _awaited(Client.classify)
     assign = _awaited(Client.assign)
     embed = _awaited(Client.embed)
+    adapt = _awaited(Client.adapt)
     remove_background = _awaited(Client.remove_background)
     model = _awaited(Client.model)
     clusters = _awaited(Client.clusters)

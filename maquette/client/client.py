@@ -12,8 +12,9 @@ from typing import Any, Literal, Self
 
 import grpc
 
-from maquette.client import errors, streaming
+from maquette.client import errors, guidance, streaming
 from maquette.client.channel import Address, open_channel
+from maquette.client.guidance import AnyAdapter, AnyHints, Example
 from maquette.client.images import Image, load
 from maquette.client.in_flight import Item, Window
 from maquette.client.retry import AWAY, Budget
@@ -23,7 +24,7 @@ from protos.maquette.classify.v1.classify_pb2 import ClassifyResponse
 from protos.maquette.cluster_assign.v1.cluster_assign_pb2 import AssignResponse, ListClustersResponse
 from protos.maquette.common.v1.common_pb2 import Model
 from protos.maquette.embed_latent.v1.embed_latent_pb2 import EmbedResponse, GetSpaceResponse
-from protos.maquette.remove_background.v1.remove_background_pb2 import RemoveBackgroundResponse
+from protos.maquette.remove_background.v1.remove_background_pb2 import Adapter, RemoveBackgroundResponse
 
 Output = Literal["mask", "cutout", "both"]
 Frame = Literal["sensor", "display"]
@@ -132,13 +133,25 @@ class Client:
         return self._many(Service.EMBED_LATENT, images, in_flight, features=features, mask=mask)
 
     def remove_background(
-        self, image: Image, output: Output = "mask", *, frame: Frame = "sensor", threshold: float | None = None
+        self,
+        image: Image,
+        output: Output = "mask",
+        *,
+        frame: Frame = "sensor",
+        threshold: float | None = None,
+        hints: AnyHints | None = None,
+        adapter: AnyAdapter | None = None,
     ) -> RemoveBackgroundResponse:
         """The mask (8-bit one-channel PNG, 255 = object), the cut-out (RGBA PNG) or both, and a report.
 
-        ``frame="sensor"`` keeps pixel rows as the camera stored them; ``"display"`` applies the EXIF orientation.
+        ``frame="sensor"`` keeps pixel rows as the camera stored them; ``"display"`` applies the EXIF orientation. ``hints`` are
+        places marked on the photograph, in its pixels in that frame: the message ``Hints`` or
+        ``{"points": [{"x": 10, "y": 20, "mark": "object"}], "strokes": [{"vertices": [[1, 2], [3, 4]], "mark": "background"}],
+        "box": {"left": 0, "top": 0, "right": 90, "bottom": 60}}``. ``adapter`` is what :meth:`adapt` answered, or a file of it.
         """
-        parameters = _background(output, frame, threshold)
+        parameters = _background(output, frame, threshold) | guidance.carried(
+            hints=guidance.hints_of(hints), adapter=guidance.adapter_of(adapter)
+        )
         return self._one(Service.REMOVE_BACKGROUND, image, **parameters)  # type: ignore[no-any-return]
 
     def remove_background_many(
@@ -148,10 +161,43 @@ class Client:
         *,
         frame: Frame = "sensor",
         threshold: float | None = None,
+        adapter: AnyAdapter | None = None,
         in_flight: int = IN_FLIGHT,
     ) -> Iterator[Answer[RemoveBackgroundResponse]]:
         """:meth:`remove_background` for any number of images, as :meth:`classify_many` does it."""
-        return self._many(Service.REMOVE_BACKGROUND, images, in_flight, **_background(output, frame, threshold))
+        parameters = _background(output, frame, threshold) | guidance.carried(adapter=guidance.adapter_of(adapter))
+        return self._many(Service.REMOVE_BACKGROUND, images, in_flight, **parameters)
+
+    def adapt(self, examples: Iterable[Example], *, frame: Frame = "sensor") -> Adapter:
+        """What the mask model can learn from 1 to 32 photographs, each with its mask (a picture of its size, object white) or
+        its hints: for :meth:`remove_background` and ``remove_background_many``. The service keeps nothing of it.
+
+        ``dice_before`` and ``dice_after`` of the answer say how good the masks of the examples are without it, and with what is
+        learnt from the others; with one example they are absent.
+        """
+        examples, budget, request_id = list(examples), Budget(self._timeout, self._patience), uuid.uuid4().hex
+        metadata = (*self._metadata, ("x-request-id", request_id))
+
+        def attempt() -> Adapter:
+            # What is wrong with a file here ends the call with an error that says nothing of it.
+            wrong: list[errors.MaquetteError] = []
+
+            def sent() -> Iterator[Any]:
+                try:
+                    yield from guidance.requests(examples, frame)
+                except errors.MaquetteError as error:
+                    wrong.append(error)
+                    raise
+
+            try:
+                stub = self._stub(Service.REMOVE_BACKGROUND)
+                adapters = [answer.adapter for answer in stub.Adapt(sent(), timeout=budget.attempt, metadata=metadata)]
+            except grpc.RpcError as error:
+                raise (wrong[0] if wrong else self._translate(Service.REMOVE_BACKGROUND, request_id)(error)) from None
+            learnt: Adapter = adapters[-1]
+            return learnt
+
+        return budget.retrying(*AWAY)(attempt)
 
     def model(self, service: Service | str) -> Model:
         """The model behind a service: version, sha256, labels, metrics, training data, licences."""

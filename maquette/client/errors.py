@@ -4,6 +4,7 @@ MaquetteError                 .code  .detail  .request_id
 ├── ImageRejected             IMAGE_MISSING, IMAGE_UNDECODABLE, IMAGE_TRUNCATED, IMAGE_FORMAT_UNSUPPORTED,
 │                             IMAGE_TOO_MANY_BYTES, IMAGE_TOO_MANY_PIXELS
 ├── ParameterInvalid          PARAMETER_INVALID, here or at the service
+├── AdapterMismatch           ADAPTER_MISMATCH: an adapter of another model
 ├── Unauthenticated           UNAUTHENTICATED
 ├── Overloaded                OVERLOADED, after the retries
 ├── DeadlineExceeded          DEADLINE_EXCEEDED
@@ -47,6 +48,10 @@ class ParameterInvalid(MaquetteError):
     """A parameter is out of range; ``detail`` names it."""
 
 
+class AdapterMismatch(MaquetteError):
+    """The adapter was learnt on another model; learn it anew."""
+
+
 class Unauthenticated(MaquetteError):
     """The API key is missing or wrong."""
 
@@ -77,6 +82,7 @@ class FileFailed(MaquetteError):
 
 _CLASSES: dict[str, type[MaquetteError]] = {
     "PARAMETER_INVALID": ParameterInvalid,
+    "ADAPTER_MISMATCH": AdapterMismatch,
     "UNAUTHENTICATED": Unauthenticated,
     "OVERLOADED": Overloaded,
     "DEADLINE_EXCEEDED": DeadlineExceeded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path, PurePath
 from threading import Event
@@ -12,6 +13,7 @@ import typer
 
 from maquette.client.client import IN_FLIGHT, PATIENCE, Client
 from maquette.client.errors import PASSING, FileFailed, make
+from maquette.client.guidance import adapter_of
 from maquette.client.services import Service
 from maquette.commands import runner
 from maquette.commands.options import (
@@ -31,13 +33,14 @@ from maquette.commands.options import (
 from maquette.commands.runner import Outcome
 from maquette.folders.photographs import Photograph
 from maquette.folders.watch import SETTLED, Arrivals, interruptible
-from maquette.masks import plan, run, sources
+from maquette.masks import learning, plan, run, sources
 from maquette.masks.naming import OutputKind, Tool
 from maquette.masks.plan import Job, Order, Settings
 from maquette.records import records
 from maquette.records.ids import IdOfName
 from maquette.records.records import Record
 from maquette.review.contact_sheet import ContactSheet
+from protos.maquette.remove_background.v1.remove_background_pb2 import Adapter
 
 
 class FrameName(StrEnum):
@@ -62,6 +65,16 @@ def mask(
     replace_mine: Annotated[
         bool, typer.Option("--replace-mine", help="Also replace files that a person made or corrected. They are lost.")
     ] = False,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Learn from the masks that you corrected, and make Maquette's own again with that.")
+    ] = False,
+    learn_from: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, metavar="FOLDER", help="Learn from the masks in this folder, named alike."),
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Use what --learn learnt before: adapter-….json.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written and what is there.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on as photographs arrive, until Ctrl-C.")] = False,
     settled: Annotated[
@@ -88,7 +101,14 @@ def mask(
             raise make("PARAMETER_INVALID", "--threshold takes a number above 0 and below 1.")
         if watch and dry_run:
             raise make("PARAMETER_INVALID", "--watch writes masks and --dry-run does not; choose one.")
-        order = Order(output, Settings(output_kind.value, frame.value, threshold), tool, overwrite, replace_mine)
+        settings = Settings(output_kind.value, frame.value, threshold, adapter_of(adapter))
+        if learn or learn_from:
+            if adapter or dry_run or replace_mine or output_kind is OutputKind.CUTOUT:
+                refused = "--learn makes an adapter, from masks that stay as they are"
+                raise make("PARAMETER_INVALID", f"{refused}; leave out --adapter, --dry-run, --replace-mine and cut-outs.")
+            pairs = learning.examples(found_in(paths), learn_from or output, tool, corrected=not learn_from)
+            settings = replace(settings, adapter=_learnt(client, pairs, frame, report.parent if report else output))
+        order = Order(output, settings, tool, overwrite, replace_mine)
         contact = ContactSheet(output, order.settings, replace_mine=replace_mine) if sheet else None
         if watch:
             version = client.model(Service.REMOVE_BACKGROUND).version
@@ -112,6 +132,20 @@ def mask(
             made = _with_ids(run.written(jobs, answers, order, version), id_from, within.__getitem__)
             outcome = runner.write(made, len(jobs), records.MASK, format_, report, doing="mask")
         _end(outcome, jobs, contact, output)
+
+
+def _learnt(client: Client, pairs: Sequence[learning.Pair], frame: FrameName, folder: Path) -> Adapter:
+    """Learn, say what it is worth and keep it. Raises :class:`ParameterInvalid` where there is nothing to learn from."""
+    if not pairs:
+        detail = "There is no mask to learn from: correct one or two in an editor and save them in place, or use --learn-from."
+        raise make("PARAMETER_INVALID", detail)
+    learnt = client.adapt(pairs, frame=frame.value)
+    typer.echo(learning.sentence(learnt), err=True)
+    if learning.worse(learnt):
+        typer.echo("That would make the masks worse, so they are left as they are. Correct some that differ more.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Kept in {learning.keep(learnt, folder)}; use it with --adapter.", err=True)
+    return learnt
 
 
 def _with_ids(made: Iterable[Record], id_from: IdOfName | None, name: Callable[[str], PurePath]) -> Iterator[Record]:

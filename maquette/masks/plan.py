@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maquette.client.client import Frame
 from maquette.client.errors import MaquetteError
 from maquette.folders.photographs import Photograph
-from maquette.masks import files, png
+from maquette.masks import files, learning, png
 from maquette.masks.naming import OutputKind, Tool
 from maquette.records.records import Record
+from protos.maquette.remove_background.v1.remove_background_pb2 import Adapter
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,13 @@ class Settings:
     output_kind: Literal["mask", "cutout"]
     frame: Frame
     threshold: float | None
+    adapter: Adapter | None = None
+
+    @property
+    def facts(self) -> Record:
+        """As the result keeps them; of an adapter its name, from masks without one it is absent."""
+        facts: Record = {"output_kind": self.output_kind, "frame": self.frame, "threshold": self.threshold}
+        return facts | ({"adapter": learning.name(self.adapter)} if self.adapter else {})
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,6 @@ def _job(photograph: Photograph, target: Path, order: Order) -> Job:
         return Job(photograph, None, error=error)
     except OSError:
         return Job(photograph, target)  # doing it again will say what is wrong
-    if there.get("settings") != asdict(order.settings) or there.get("sha256") != sha256:
+    if there.get("settings") != order.settings.facts or there.get("sha256") != sha256:
         return Job(photograph, target)
     return Job(photograph, target, {name: value for name, value in there.items() if name not in ("settings", "pixels")} | known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from maquette.client.client import Client
@@ -25,6 +24,7 @@ def ask(
         settings.output_kind,
         frame=settings.frame,
         threshold=settings.threshold,
+        adapter=settings.adapter,
         in_flight=in_flight,
     )
 
@@ -56,7 +56,9 @@ def _written(job: Job, answer: Answer[Any], order: Order, version: str) -> Recor
     record = records.record_of(job.photograph, answer, version)
     if answer.response is None or job.target is None:
         return record
-    facts = {name: value for name, value in record.items() if name != "file"} | {"settings": asdict(order.settings)}
+    facts = {name: value for name, value in record.items() if name != "file"} | {"settings": order.settings.facts}
+    if adapter := order.settings.facts.get("adapter"):
+        record["adapter"] = adapter
     record |= {"output": str(job.target), "skipped": False}
     image = getattr(answer.response, order.settings.output_kind)
     try:

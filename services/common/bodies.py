@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from services.common import errors, images
@@ -29,7 +31,40 @@ async def read_raw(request: Request, runtime: Runtime[Any, Any, Any]) -> bytes:
     limits, kind = runtime.settings.limits, media_type(request)
     if not kind or kind.startswith("image/") or kind == "application/octet-stream":
         return b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), limits.max_bytes)])
-    raise errors.ImageMissing("Send the photograph as multipart with a file in `image`, or as a raw image/* body.")
+    raise errors.ImageMissing(
+        "Send the photograph as multipart with a file in `image`, as a raw image/* body, or as JSON with base64 in `image`."
+    )
+
+
+def is_json(request: Request) -> bool:
+    return media_type(request) == "application/json"
+
+
+async def read_json(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[bytes, dict[str, Any]]:
+    """The photograph of a JSON object, in base64 in `image`, and what else the object has.
+
+    Raises ``ImageMissing``, ``ImageTooManyBytes``, and what :func:`pieces` does.
+    """
+    limits = runtime.settings.limits
+    most = limits.max_bytes * 4 // 3 + OVERHEAD
+    body = b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), most)])
+    lease = lease_of(request)
+    lease.grow(2 * len(body))  # as text and as bytes
+    data, values = await runtime.in_thread(_from_json, body)
+    del body
+    lease.resize(len(data))
+    if len(data) > limits.max_bytes:
+        raise images.too_many_bytes(limits)
+    return data, values
+
+
+def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
+    try:
+        values = from_json(body, allow_inf_nan=False)
+        data = base64.b64decode(values.pop(FIELD), validate=True)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise errors.ImageMissing("Send a JSON object with the photograph in base64 as `image`.") from None
+    return data, values
 
 
 async def read_form(request: Request, runtime: Runtime[Any, Any, Any], *, bulk: bool = False) -> tuple[list[File], Fields]:
@@ -56,14 +91,14 @@ async def in_hand(request: Request, files: Iterable[File]) -> AsyncGenerator[Fil
         yield file
 
 
-def merged(request: Request, fields: Fields = ()) -> dict[str, str]:
-    """The parameters of the query and of the form. Raises ``ParameterInvalid`` for one that is given twice and differs."""
-    values: dict[str, str] = {}
-    for name, value in (*request.query_params.multi_items(), *fields):
+def merged(request: Request, given: Iterable[tuple[str, Any]] = ()) -> dict[str, Any]:
+    """The parameters of the query and of the body. Raises ``ParameterInvalid`` for one that is given twice and differs."""
+    values: dict[str, Any] = {}
+    for name, value in (*request.query_params.multi_items(), *given):
         if values.setdefault(name, value) != value:
             raise errors.ParameterInvalid(
-                f"Parameter `{name}` is given as `{values[name][:50]}` and as `{value[:50]}`; "
-                "send it once, in the query or the form."
+                f"Parameter `{name}` is given as `{str(values[name])[:50]}` and as `{str(value)[:50]}`; "
+                "send it once, in the query or the body."
             )
     return values
 

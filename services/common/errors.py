@@ -2,7 +2,7 @@
 
 MaquetteError
 ├── ImageMissing  ImageUndecodable  ImageTruncated  ImageFormatUnsupported  ImageTooManyBytes  ImageTooManyPixels
-├── ParameterInvalid
+├── ParameterInvalid  AdapterMismatch
 ├── Unauthenticated
 ├── Overloaded  DeadlineExceeded  NotReady
 ├── NotFound  MethodNotAllowed
@@ -61,6 +61,10 @@ class ParameterInvalid(MaquetteError):
     code = "PARAMETER_INVALID"
 
 
+class AdapterMismatch(MaquetteError):
+    code = "ADAPTER_MISMATCH"
+
+
 class Unauthenticated(MaquetteError):
     code = "UNAUTHENTICATED"
 
@@ -109,6 +113,7 @@ TABLE: dict[str, Row] = {
     "IMAGE_TOO_MANY_BYTES": Row("The image file is too large", 413, grpc.StatusCode.INVALID_ARGUMENT),
     "IMAGE_TOO_MANY_PIXELS": Row("The image has too many pixels", 413, grpc.StatusCode.INVALID_ARGUMENT),
     "PARAMETER_INVALID": Row("A parameter is invalid", 422, grpc.StatusCode.INVALID_ARGUMENT),
+    "ADAPTER_MISMATCH": Row("The adapter is another model's", 409, grpc.StatusCode.FAILED_PRECONDITION),
     "UNAUTHENTICATED": Row("The API key is missing or wrong", 401, grpc.StatusCode.UNAUTHENTICATED),
     "OVERLOADED": Row("The service is at capacity", 503, grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after=1),
     "DEADLINE_EXCEEDED": Row("The deadline passed", 504, grpc.StatusCode.DEADLINE_EXCEEDED),

@@ -19,9 +19,9 @@ from services.common.runtime import Runtime
 FIELD, FILES, ID = "image", "images", "id"
 # Files of a form that is read whole, and ids of a batch that may come before their files.
 MOST_FILES = 1000
-# What multipart wraps around the photograph, and the other fields.
-OVERHEAD = 64 * 1024
-_MOST_FIELDS, _LONGEST_FIELD = 32, 16 * 1024
+# What multipart or JSON wraps around the photograph, and the other fields. The longest of them is an adapter of the mask model.
+OVERHEAD = 512 * 1024
+_MOST_FIELDS, _LONGEST_FIELD, _LONGEST_HEADER = 32, 192 * 1024, 16 * 1024
 
 
 # Names and values of a form's text fields, in order.
@@ -120,7 +120,7 @@ class Form:
         self._bounded()
 
     def _bounded(self) -> None:
-        if len(self._header) + len(self._value) > _LONGEST_FIELD:
+        if len(self._header) + len(self._value) > _LONGEST_HEADER:
             raise FormParserError("a header is too long")
 
     def _header_ends(self) -> None:

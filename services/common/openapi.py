@@ -32,8 +32,9 @@ _REQUEST_ID = {"description": "Your own, or one made here; the log knows it.", "
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
 _OWN_ID = "Your own id of the photograph, given back."
 _ONE = (
-    f"The photograph is the body, as {', '.join(images.MEDIA_TYPES)} or without a name, or a file of a form; parameters may "
-    "then be fields of the form as well. A parameter that is given twice with two values is refused."
+    f"The photograph is the body, as {', '.join(images.MEDIA_TYPES)} or without a name, or a file of a form, or in base64 in a "
+    "JSON object; parameters may then be fields of the form or the object as well. A parameter that is given twice with two "
+    "values is refused."
 )
 _MANY = {
     "Batch": (
@@ -44,6 +45,10 @@ _MANY = {
     "Archive": (
         "A form of files, at most the limit of one photograph together, whose names may have sub-folders. The zip holds a mask "
         "for each, named as a program wants it, and masks.jsonl: a line for each with its report or its error."
+    ),
+    "Examples": (
+        "A form of 1 to 32 photographs, each followed by its mask or by its hints as a file of JSON, at most the limit of one "
+        "photograph together. The answer is what was learnt; every mask request may carry it."
     ),
 }
 _OLD = {
@@ -117,7 +122,7 @@ class _Described:
     """One operation, as OpenAPI writes it."""
 
     def __init__(self, service: str, operation: Operation) -> None:
-        self._service, self._operation, self._message = service, operation, f"{operation.rpc}Response"
+        self._service, self._operation, self._message = service, operation, operation.response or f"{operation.rpc}Response"
 
     def document(self) -> dict[str, Any]:
         operation = self._operation
@@ -125,7 +130,7 @@ class _Described:
         described: dict[str, Any] = {
             "operationId": self._name(),
             "tags": [self._service],
-            "summary": f"{summary.partition('. ')[0].rstrip('.')}{', for many photographs' if operation.form_of_many else ''}.",
+            "summary": f"{summary.partition('. ')[0].rstrip('.')}{self._for_many()}.",
             "description": self._description(summary),
             "parameters": self._parameters(),
             "responses": {"200": self._answer(), **_failures(*self._codes())},
@@ -133,6 +138,9 @@ class _Described:
         if operation.method == "POST":
             described["requestBody"] = {"required": True, "content": self._body()}
         return described | ({"deprecated": True} if operation.instead else {})
+
+    def _for_many(self) -> str:
+        return ", for many photographs" if self._operation.form_of_many in ("Batch", "Archive") else ""
 
     def _name(self) -> str:
         label = self._operation.label
@@ -154,13 +162,14 @@ class _Described:
             return ["PARAMETER_INVALID", "UNAUTHENTICATED", "NOT_READY", "INTERNAL"]
         return [code for code in errors.TABLE if not self._operation.request or not code.startswith("IMAGE_")]
 
-    def _parameters(self) -> list[dict[str, Any]]:
+    def _own(self, *, objects: bool) -> dict[str, Any]:
+        """The schemas of its parameters: those that are JSON objects, which a body has, or the others, which the query has."""
         schema = self._operation.parameters.model_json_schema()
-        own = (
-            {name: _in_place(each, schema.get("$defs", {})) for name, each in schema["properties"].items()}
-            if ("properties" in schema)
-            else {}
-        )
+        every = {name: _in_place(each, schema.get("$defs", {})) for name, each in schema.get("properties", {}).items()}
+        return {name: each for name, each in every.items() if (each.get("type") == "object") is objects}
+
+    def _parameters(self) -> list[dict[str, Any]]:
+        own = self._own(objects=False)
         if self._operation.method == "POST" and not self._operation.request and not self._operation.form_of_many:
             own[forms.ID] = {"type": "string", "maxLength": LONGEST_ID, "description": _OWN_ID}
         return [
@@ -173,19 +182,30 @@ class _Described:
         if operation.request:
             return _content(operation.request)
         binary = {"type": "string", "format": "binary"}
+        as_text = {
+            name: {"type": "string", "description": f"As JSON: {each['description']}."}
+            for name, each in self._own(objects=True).items()
+        }
         if operation.form_of_many:
             properties: dict[str, Any] = {
-                forms.FILES: {"type": "array", "minItems": 1, "items": binary, "description": "The photographs."}
+                **as_text,
+                forms.FILES: {"type": "array", "minItems": 1, "items": binary, "description": "The photographs."},
             }
+            if operation.form_of_many == "Examples":
+                properties["masks"] = {"type": "array", "items": binary, "description": "Each after its photograph."}
+                properties["hints"] = properties["masks"]
             if operation.form_of_many == "Batch":
                 ids = {"type": "array", "items": {"type": "string", "maxLength": LONGEST_ID}}
                 description = "Your own ids of the photographs, in their order, each before its file."
                 properties = {forms.ID: ids | {"description": description}, **properties}
             # No `required`: generated programs send what is required first, and the ids would come after the files.
             return {"multipart/form-data": {"schema": {"type": "object", "properties": properties}}}
-        form = {forms.FIELD: {**binary, "description": "The photograph."}}
+        form = {forms.FIELD: {**binary, "description": "The photograph."}, **as_text}
+        encoded = {forms.FIELD: {"type": "string", "format": "byte", "description": "The photograph, in base64."}}
+        given = encoded | self._own(objects=True)
         return {
             "multipart/form-data": {"schema": {"type": "object", "required": [forms.FIELD], "properties": form}},
+            http.JSON: {"schema": {"type": "object", "required": [forms.FIELD], "properties": given}},
             "application/octet-stream": {"schema": binary},
         }
 
@@ -194,7 +214,7 @@ class _Described:
         content: dict[str, Any] = {}
         for media in operation.media:
             line = {"$ref": f"#/components/schemas/{operation.rpc}Line"}
-            if media == http.JSON and operation.form_of_many:
+            if media == http.JSON and operation.form_of_many == "Batch":
                 content[media] = {"schema": {"type": "array", "items": line}}
             elif media == http.JSON:
                 content |= _content(self._message)

@@ -5,7 +5,7 @@ An :class:`Operation` is all that is known of a path: the router, the metrics' l
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -33,8 +33,9 @@ class NoParameters(BaseModel):
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """``rpc`` is the proto's method of the same question, whose comment is the summary. ``request`` is the message a POST takes
-    as JSON; without it a POST takes a photograph, or many (``form_of_many``). ``media``: what it may answer, the default first.
-    ``instead``: the path that replaces this one, which is deprecated.
+    as JSON; without it a POST takes a photograph, or many (``form_of_many``). ``response`` is the message it answers, where
+    that is not the method's own. ``media``: what it may answer, the default first. ``instead``: the path that replaces this
+    one, which is deprecated.
     """
 
     path: str
@@ -43,14 +44,15 @@ class Operation:
     method: str = "POST"
     parameters: type[BaseModel] = NoParameters
     request: str = ""
-    form_of_many: Literal["", "Batch", "Archive"] = ""
+    response: str = ""
+    form_of_many: Literal["", "Batch", "Archive", "Examples"] = ""
     media: tuple[str, ...] = (JSON,)
     instead: str = ""
 
     @property
     def label(self) -> str:
         """The name in metrics and logs."""
-        return self.rpc + self.form_of_many
+        return self.rpc + (self.form_of_many if self.form_of_many != "Examples" else "")
 
     def at_old_path(self, path: str, endpoint: Endpoint | None = None, media: tuple[str, ...] = ()) -> Operation:
         """The same question at a path that is on its way out; ``endpoint`` and ``media`` where it answered in another form."""
@@ -121,25 +123,29 @@ def photograph_endpoint(
     render: Render,
     formerly_many: FormerlyMany | None = None,
 ) -> Endpoint:
-    """One photograph: a raw body, or a form with one file in ``image``. The parameter ``id`` is the caller's and comes back.
+    """One photograph: a raw body, a form with one file in ``image``, or JSON with base64 there.
 
+    The parameter ``id`` is the caller's and comes back.
     ``batch`` is the path that takes many; ``formerly_many`` answers a form of them where this path did so before.
     """
 
     async def respond(request: Request) -> Response:
-        fields: forms.Fields = ()
+        given: Iterable[tuple[str, Any]] = ()
         with telemetry.RECEIVING.track_inprogress():
             if bodies.is_form(request):
-                files, fields = await bodies.read_form(request, runtime)
+                files, given = await bodies.read_form(request, runtime)
                 if formerly_many and files and all(file.field == forms.FILES for file in files):
-                    return await formerly_many(request, files, fields)
+                    return await formerly_many(request, files, given)
                 data = bodies.the_one(files, batch)
                 del files
+            elif bodies.is_json(request):
+                data, values = await bodies.read_json(request, runtime)
+                given = values.items()
             else:
                 data = await bodies.read_raw(request, runtime)
-        values = bodies.merged(request, fields)
+        values = bodies.merged(request, given)
         id_ = values.pop(forms.ID, None)
-        if id_ is not None and len(id_) > LONGEST_ID:
+        if id_ is not None and not (isinstance(id_, str) and len(id_) <= LONGEST_ID):
             raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
         async with runtime.place():
             answer = message(await runtime.answer(data, runtime.parse(values)))

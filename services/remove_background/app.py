@@ -12,9 +12,10 @@ from protos.maquette.remove_background.v1.remove_background_pb2_grpc import add_
 from services.common import http, operations, settings
 from services.common.gateway import application
 from services.common.lifecycle import Lifecycle
-from services.remove_background import archive
+from services.remove_background import adapt, archive
 from services.remove_background.predictor import Parameters, Predictor
-from services.remove_background.servicer import SERVICE, RemovalRuntime, Servicer, message, model
+from services.remove_background.runtime import RemovalRuntime
+from services.remove_background.servicer import SERVICE, Servicer, message, model
 
 NAME = "remove_background"
 
@@ -52,11 +53,20 @@ ARCHIVE = operations.Operation(
     form_of_many="Archive",
     media=(archive.ZIP, archive.BYTES),
 )
+ADAPT = operations.Operation(
+    path="/v1/adapters",
+    rpc="Adapt",
+    endpoint=partial(adapt.respond, RUNTIME),
+    parameters=adapt.AdaptParameters,
+    response="Adapter",
+    form_of_many="Examples",
+)
 OLD = operations.photograph_endpoint(RUNTIME, MANY.path, ANSWER, picture)
 OPERATIONS = (
     ONE,
     MANY,
     ARCHIVE,
+    ADAPT,
     *operations.model(RUNTIME, partial(model, RUNTIME)),
     ONE.at_old_path("/v1/remove-background", OLD, (http.PNG, http.JSON)),
 )

@@ -24,8 +24,10 @@ from services.common.batches import Rows, Streamed, as_line, rows
 from services.common.http import wants
 from services.common.images import Frame
 from services.common.runtime import parse
+from services.remove_background.adapters import AdapterParameter
 from services.remove_background.predictor import Output, Parameters
-from services.remove_background.servicer import RemovalRuntime, message
+from services.remove_background.runtime import RemovalRuntime
+from services.remove_background.servicer import message
 
 ZIP, BYTES, REPORT = "application/zip", "application/octet-stream", "masks.jsonl"
 Name = PurePath | errors.MaquetteError
@@ -39,6 +41,7 @@ class ArchiveParameters(BaseModel):
     tool: Tool | None = Field(None, alias="for", description="program to name for")
     frame: Frame = Field(Frame.SENSOR, description=Parameters.model_fields["frame"].description)
     threshold: float | None = Field(None, gt=0, lt=1, description=Parameters.model_fields["threshold"].description)
+    adapter: AdapterParameter = Field(None, description=Parameters.model_fields["adapter"].description)
 
 
 async def read(runtime: RemovalRuntime, request: Request) -> Response:
@@ -70,7 +73,9 @@ async def respond(runtime: RemovalRuntime, request: Request, files: list[forms.F
 
 def _parsed(runtime: RemovalRuntime, values: dict[str, str]) -> tuple[Tool | None, Parameters]:
     asked = parse(ArchiveParameters, values)
-    return asked.tool, runtime.parse({"output": Output.MASK, "frame": asked.frame, "threshold": asked.threshold})
+    return asked.tool, runtime.parse(
+        {"output": Output.MASK, "frame": asked.frame, "threshold": asked.threshold, "adapter": asked.adapter}
+    )
 
 
 def _names(photographs: list[str], tool: Tool | None) -> list[Name]:

@@ -20,9 +20,10 @@ LEAST_GAIN = 4 / 3  # times as many pixels each way must the second look show, o
 TRUST = 2 / 3  # weight of the second look in the mean of both
 
 
-def part(probability: Probability, threshold: float, pixels: images.RGB) -> Part | None:
+def part(probability: Probability, threshold: float, pixels: images.RGB, *, scarce: bool = False) -> Part | None:
     """Rows and columns of ``pixels`` [H, W, 3] around all that ``probability`` [h, w] takes for object; None where there is
-    nothing, or a second look would show the model little more than the first.
+    nothing, or a second look would show the model little more than the first. ``scarce``: also where the photograph has no more
+    pixels to show; what a person has marked is told apart better when it is large.
     """
     inside = probability >= threshold
     if not inside.any():
@@ -36,7 +37,7 @@ def part(probability: Probability, threshold: float, pixels: images.RGB) -> Part
         )
     rows, columns = sides
     area = math.prod(side.stop - side.start for side in sides)
-    gain = math.sqrt(math.prod(pixels.shape[:2]) / max(area, probability.size))
+    gain = math.sqrt(math.prod(pixels.shape[:2]) / max(area, 1 if scarce else probability.size))
     return (rows, columns) if gain >= LEAST_GAIN else None
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from protos.maquette.remove_background.v1 import remove_background_pb2_grpc
 from services.common import grpc_server, model_info, telemetry
-from services.common.images import RGB, Decoded, Frame
-from services.common.models import Tensors
-from services.common.runtime import Runtime
-from services.remove_background.predictor import SECOND, Output, Parameters, Predictor, Removal, Report
+from services.remove_background import adapt
+from services.remove_background.hints import FRAMES, of_message
+from services.remove_background.predictor import Output, Removal, Report
+from services.remove_background.runtime import RemovalRuntime
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RemoveBackgroundService"]
 
@@ -21,23 +21,6 @@ _OUTPUTS = {
     pb.OUTPUT_CUTOUT: Output.CUTOUT,
     pb.OUTPUT_BOTH: Output.BOTH,
 }
-_FRAMES = {pb.FRAME_UNSPECIFIED: Frame.SENSOR, pb.FRAME_SENSOR: Frame.SENSOR, pb.FRAME_DISPLAY: Frame.DISPLAY}
-
-
-class RemovalRuntime(Runtime[Parameters, Removal, Predictor]):
-    """Looks twice where an object fills a small part of a large photograph."""
-
-    def bytes_per_pixel(self, parameters: Parameters) -> int:
-        # A mask is stretched, turned and coded; beside a cut-out there are the pixels, with the mask and without. Measured.
-        return 4 if parameters.output is Output.MASK else 11
-
-    async def ask(self, photograph: Decoded, prepared: RGB, parameters: Parameters) -> Tensors:
-        first = await super().ask(photograph, prepared, parameters)
-        view = await self.in_thread(self.predictor.second_view, photograph, first, parameters)
-        if view is None:
-            return first
-        second = await super().ask(photograph, view, parameters)
-        return first | {SECOND: second["probability"]}
 
 
 class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
@@ -55,6 +38,9 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
     ) -> AsyncIterator[pb.RemoveBackgroundStreamResponse]:
         return grpc_server.stream(self._runtime, requests, self._stream_item, pb.RemoveBackgroundStreamResponse)
 
+    def Adapt(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.AdaptResponse]:
+        return adapt.stream(self._runtime, requests)
+
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
 
@@ -65,9 +51,11 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
         values = {
             # A number this version does not know is left for the parameters to refuse.
             "output": _OUTPUTS.get(request.output, request.output),
-            "frame": _FRAMES.get(request.frame, request.frame),
-            **grpc_server.chosen(request, "threshold"),
+            "frame": FRAMES.get(request.frame, request.frame),
+            **grpc_server.chosen(request, "threshold", "adapter"),
         }
+        if request.HasField("hints"):
+            values["hints"] = of_message(request.hints)
         return message(self._runtime, await self._runtime.answer(request.image, self._runtime.parse(values), bulk=bulk))
 
 

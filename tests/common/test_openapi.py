@@ -18,8 +18,6 @@ from tests.k8s import rendered
 from tests.serving import KINDS, Served
 
 PAGES = {"/livez", "/readyz", "/metrics"}
-# Routed beside those of the document: what is served at /v1/adapters comes with the next model of masks.
-AHEAD = {"/v1/adapters"}
 
 
 @pytest.fixture(params=KINDS)
@@ -96,7 +94,7 @@ def test_the_gateway_and_the_ingress_route_every_path(served: Served, document: 
     [route] = [thing for thing in rendered.objects("components/gateway-api") if thing["kind"] == "HTTPRoute"]
     rules = [rule for rule in route["spec"]["rules"] if rule["backendRefs"][0]["name"] == f"{service}-http"]
     paths = {match["path"]["value"] for rule in rules for match in rule["matches"]}
-    assert paths - AHEAD == wanted | {f"/{service}/v1/model"}
+    assert paths == wanted | {f"/{service}/v1/model"}
     ingresses = [thing for thing in rendered.objects("components/ingress-nginx") if thing["kind"] == "Ingress"]
     routed = {
         path["path"]: ingress["metadata"]["annotations"]
@@ -104,7 +102,7 @@ def test_the_gateway_and_the_ingress_route_every_path(served: Served, document: 
         for path in ingress["spec"]["rules"][0]["http"]["paths"]
         if path["backend"]["service"]["name"] == f"{service}-http"
     }
-    assert routed.keys() - AHEAD == wanted
+    assert routed.keys() == wanted
     for path, notes in routed.items():
         unlimited = notes["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
         assert unlimited == path.endswith("/batch"), "a batch has no limit in all, everything else has"

@@ -208,7 +208,7 @@ def test_a_parameter_out_of_range(
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"treshold": "0.5"}, "There is no parameter `treshold`; known are: output, frame, threshold."),
+        ({"treshold": "0.5"}, "There is no parameter `treshold`; known are: output, frame, threshold, hints, adapter."),
         ({"threshold": "half"}, "`threshold`"),
         ({"threshold": "nan"}, "`threshold`"),
         ({"threshold": "inf"}, "`threshold`"),

@@ -40,6 +40,7 @@ MISTAKES: dict[str, Callable[[Served, str], Any]] = {
 }
 # Rows that need a service of their own, or are HTTP's; each has its test below.
 OTHERS = {
+    "ADAPTER_MISMATCH",
     "UNAUTHENTICATED",
     "OVERLOADED",
     "DEADLINE_EXCEEDED",
@@ -68,6 +69,14 @@ def refused(act: Callable[[], Any], code: str, transport: str) -> Refused:
     for secret in ("Traceback", "Error(", "/tmp", "site-packages"):
         assert secret not in answer.detail
     return answer
+
+
+@on_both
+def test_adapter_mismatch(running: dict[str, Served], transport: str) -> None:
+    served = running["remove_background"]
+    other = {"version": 1, "model_version": "9.9", "model_sha256": "0" * 64, "weights": [0.5]}
+    given = json.dumps(other) if transport == "http" else served.kind.pb.Adapter(**other)
+    refused(lambda: served.call(transport, GOOD, adapter=given), "ADAPTER_MISMATCH", transport)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from PIL import Image
 
 from services.classify.predictor import Parameters, Predictor, heat
 from services.common import images, models, settings, twins
+from services.remove_background import predictor as remove_background
+from services.remove_background.adapters import learn
 from tests.serving import KINDS
 
 BUNDLES = sorted(settings.ROOT.glob(f"exported_models/*/*/{models.MANIFEST}"))
@@ -54,6 +57,25 @@ def test_a_twin_is_of_the_graph_it_stands_beside(folder: Path) -> None:
     assert facts.made_from == models.sha256(folder / models.GRAPH)
     assert facts.sha256 == models.sha256(folder / twins.GRAPH)
     assert set(facts.outputs) == set(models.load(folder).outputs)
+
+
+def test_the_shipped_mask_model_learns_from_the_sample_s_mask_and_obeys_a_click() -> None:
+    bundle = models.load(models.latest(settings.ROOT / "exported_models", "remove_background"))
+    predictor, sample = remove_background.Predictor(bundle), settings.ROOT / "samples" / "statue.jpg"
+    photograph = images.decode(sample.read_bytes(), images.Limits(), images.Frame.DISPLAY)
+    prepared = bundle.prepare(photograph.pixels)
+    truth = (settings.ROOT / "samples" / "statue_mask.png").read_bytes()
+    lesson = remove_background.Lesson(frame=images.Frame.DISPLAY, mask=truth)
+    adapter = learn([predictor.example(photograph, lesson).views], bundle.manifest)
+    assert adapter.ByteSize() < 64 * 1024
+    inside = np.asarray(Image.open(io.BytesIO(truth)).resize((320, 320))) > 127
+    plain = bundle.run(prepared[None])["probability"][0]
+    taught = predictor.guided(photograph, prepared, remove_background.Parameters(adapter=adapter))
+    assert ((taught > 0.5) != inside).sum() <= ((plain > 0.5) != inside).sum()
+    y, x = np.argwhere(plain > 0.9)[0] * (photograph.height / 320, photograph.width / 320)
+    click = {"points": [{"x": x + 1, "y": y + 1, "mark": "background"}]}
+    clicked = predictor.guided(photograph, prepared, remove_background.Parameters(hints=click))
+    assert clicked[int(y * 320 / photograph.height), int(x * 320 / photograph.width)] < 0.5
 
 
 def test_all_of_them_are_small_enough() -> None:

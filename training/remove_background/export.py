@@ -25,7 +25,7 @@ import typer
 
 from services.common import images, models
 from training.common import bundle, photographs, runs
-from training.remove_background import evaluate, lineage, model, split
+from training.remove_background import evaluate, hypercolumns, lineage, model, split
 from training.remove_background.config import Config, from_json
 from training.remove_background.measures import STRONG, THRESHOLD
 from training.remove_background.sources import DataError
@@ -198,6 +198,7 @@ def main(
                 seed=facts["seed"],
                 details={"threshold": THRESHOLD, "strong": strong},
             )
+            hypercolumns.add(out)
     except (DataError, bundle.ParityError, runs.RunError) as error:
         fail(str(error))
     total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

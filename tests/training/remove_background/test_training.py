@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from benchmarks import served
 from services.common import models
+from services.remove_background.predictor import Parameters, Predictor
 from tests.training.remove_background.conftest import ROOT, start, write_pairs
 from training.remove_background import evaluate, export, finetune, lineage, measures, model, train
 
@@ -136,6 +137,8 @@ def exported(world: Path, learnt: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_export_serves(world: Path, exported: Path, tmp_path: Path) -> None:
     out = exported
+    hints = Parameters.model_validate({"hints": {"points": [{"x": 1, "y": 1, "mark": "object"}]}})
+    Predictor(models.load(out)).check(hints)  # raises where the bundle has no features
     bundle = models.load(out)
     assert bundle.manifest.details == {"threshold": measures.THRESHOLD, "strong": measures.STRONG}
     assert bundle.manifest.input.height == 64

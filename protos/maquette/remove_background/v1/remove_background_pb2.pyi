@@ -20,6 +20,12 @@ class Frame(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FRAME_UNSPECIFIED: _ClassVar[Frame]
     FRAME_SENSOR: _ClassVar[Frame]
     FRAME_DISPLAY: _ClassVar[Frame]
+
+class Mark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MARK_UNSPECIFIED: _ClassVar[Mark]
+    MARK_OBJECT: _ClassVar[Mark]
+    MARK_BACKGROUND: _ClassVar[Mark]
 OUTPUT_UNSPECIFIED: Output
 OUTPUT_MASK: Output
 OUTPUT_CUTOUT: Output
@@ -27,20 +33,127 @@ OUTPUT_BOTH: Output
 FRAME_UNSPECIFIED: Frame
 FRAME_SENSOR: Frame
 FRAME_DISPLAY: Frame
+MARK_UNSPECIFIED: Mark
+MARK_OBJECT: Mark
+MARK_BACKGROUND: Mark
 
 class RemoveBackgroundRequest(_message.Message):
-    __slots__ = ("image", "output", "frame", "threshold", "id")
+    __slots__ = ("image", "output", "frame", "threshold", "id", "hints", "adapter")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     output: Output
     frame: Frame
     threshold: float
     id: str
-    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ..., id: _Optional[str] = ...) -> None: ...
+    hints: Hints
+    adapter: Adapter
+    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ..., id: _Optional[str] = ..., hints: _Optional[_Union[Hints, _Mapping]] = ..., adapter: _Optional[_Union[Adapter, _Mapping]] = ...) -> None: ...
+
+class Vertex(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: float
+    y: float
+    def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("x", "y", "mark")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    x: float
+    y: float
+    mark: Mark
+    def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ..., mark: _Optional[_Union[Mark, str]] = ...) -> None: ...
+
+class Stroke(_message.Message):
+    __slots__ = ("vertices", "width", "mark")
+    VERTICES_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    vertices: _containers.RepeatedCompositeFieldContainer[Vertex]
+    width: float
+    mark: Mark
+    def __init__(self, vertices: _Optional[_Iterable[_Union[Vertex, _Mapping]]] = ..., width: _Optional[float] = ..., mark: _Optional[_Union[Mark, str]] = ...) -> None: ...
+
+class Box(_message.Message):
+    __slots__ = ("left", "top", "right", "bottom")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    left: float
+    top: float
+    right: float
+    bottom: float
+    def __init__(self, left: _Optional[float] = ..., top: _Optional[float] = ..., right: _Optional[float] = ..., bottom: _Optional[float] = ...) -> None: ...
+
+class Hints(_message.Message):
+    __slots__ = ("points", "strokes", "box")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    STROKES_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    strokes: _containers.RepeatedCompositeFieldContainer[Stroke]
+    box: Box
+    def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., strokes: _Optional[_Iterable[_Union[Stroke, _Mapping]]] = ..., box: _Optional[_Union[Box, _Mapping]] = ...) -> None: ...
+
+class Adapter(_message.Message):
+    __slots__ = ("version", "model_version", "model_sha256", "weights", "constant", "examples", "dice_before", "dice_after")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SHA256_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    CONSTANT_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    DICE_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    DICE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    model_version: str
+    model_sha256: str
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    constant: float
+    examples: _containers.RepeatedCompositeFieldContainer[AdapterExample]
+    dice_before: float
+    dice_after: float
+    def __init__(self, version: _Optional[int] = ..., model_version: _Optional[str] = ..., model_sha256: _Optional[str] = ..., weights: _Optional[_Iterable[float]] = ..., constant: _Optional[float] = ..., examples: _Optional[_Iterable[_Union[AdapterExample, _Mapping]]] = ..., dice_before: _Optional[float] = ..., dice_after: _Optional[float] = ...) -> None: ...
+
+class AdapterExample(_message.Message):
+    __slots__ = ("sha256", "from_hints", "coverage")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    FROM_HINTS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    from_hints: bool
+    coverage: float
+    def __init__(self, sha256: _Optional[str] = ..., from_hints: _Optional[bool] = ..., coverage: _Optional[float] = ...) -> None: ...
+
+class AdaptRequest(_message.Message):
+    __slots__ = ("image", "frame", "mask", "hints")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    frame: Frame
+    mask: bytes
+    hints: Hints
+    def __init__(self, image: _Optional[bytes] = ..., frame: _Optional[_Union[Frame, str]] = ..., mask: _Optional[bytes] = ..., hints: _Optional[_Union[Hints, _Mapping]] = ...) -> None: ...
+
+class AdaptResponse(_message.Message):
+    __slots__ = ("adapter", "request_id")
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    adapter: Adapter
+    request_id: str
+    def __init__(self, adapter: _Optional[_Union[Adapter, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EdgeContact(_message.Message):
     __slots__ = ("top", "right", "bottom", "left")

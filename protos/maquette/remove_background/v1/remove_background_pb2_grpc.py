@@ -45,6 +45,11 @@ class RemoveBackgroundServiceStub:
                 request_serializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.RemoveBackgroundStreamRequest.SerializeToString,
                 response_deserializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.RemoveBackgroundStreamResponse.FromString,
                 _registered_method=True)
+        self.Adapt = channel.stream_stream(
+                '/maquette.remove_background.v1.RemoveBackgroundService/Adapt',
+                request_serializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.AdaptRequest.SerializeToString,
+                response_deserializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.AdaptResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/maquette.remove_background.v1.RemoveBackgroundService/GetModel',
                 request_serializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.GetModelRequest.SerializeToString,
@@ -70,6 +75,14 @@ class RemoveBackgroundServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Adapt(self, request_iterator, context):
+        """Learns from 1 to 32 photographs with their masks or hints. One response a request, when the stream of requests has ended; the
+        last has the adapter. Nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModel(self, request, context):
         """The model behind the answers.
         """
@@ -89,6 +102,11 @@ def add_RemoveBackgroundServiceServicer_to_server(servicer, server):
                     servicer.RemoveBackgroundStream,
                     request_deserializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.RemoveBackgroundStreamRequest.FromString,
                     response_serializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.RemoveBackgroundStreamResponse.SerializeToString,
+            ),
+            'Adapt': grpc.stream_stream_rpc_method_handler(
+                    servicer.Adapt,
+                    request_deserializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.AdaptRequest.FromString,
+                    response_serializer=protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.AdaptResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -151,6 +169,33 @@ class RemoveBackgroundService:
             '/maquette.remove_background.v1.RemoveBackgroundService/RemoveBackgroundStream',
             protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.RemoveBackgroundStreamRequest.SerializeToString,
             protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.RemoveBackgroundStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Adapt(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/maquette.remove_background.v1.RemoveBackgroundService/Adapt',
+            protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.AdaptRequest.SerializeToString,
+            protos_dot_maquette_dot_remove__background_dot_v1_dot_remove__background__pb2.AdaptResponse.FromString,
             options,
             channel_credentials,
             insecure,

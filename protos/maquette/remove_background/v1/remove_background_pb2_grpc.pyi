@@ -37,6 +37,10 @@ class RemoveBackgroundServiceStub:
     """The mask of the object in one photograph."""
     RemoveBackgroundStream: _grpc.StreamStreamMultiCallable[_remove_background_pb2.RemoveBackgroundStreamRequest, _remove_background_pb2.RemoveBackgroundStreamResponse]
     """RemoveBackground for many photographs: answered in order, with back-pressure; a bad photograph is one item's error."""
+    Adapt: _grpc.StreamStreamMultiCallable[_remove_background_pb2.AdaptRequest, _remove_background_pb2.AdaptResponse]
+    """Learns from 1 to 32 photographs with their masks or hints. One response a request, when the stream of requests has ended; the
+    last has the adapter. Nothing is kept.
+    """
     GetModel: _grpc.UnaryUnaryMultiCallable[_remove_background_pb2.GetModelRequest, _remove_background_pb2.GetModelResponse]
     """The model behind the answers."""
 
@@ -49,6 +53,10 @@ class RemoveBackgroundServiceAsyncStub(RemoveBackgroundServiceStub):
     """The mask of the object in one photograph."""
     RemoveBackgroundStream: _aio.StreamStreamMultiCallable[_remove_background_pb2.RemoveBackgroundStreamRequest, _remove_background_pb2.RemoveBackgroundStreamResponse]  # type: ignore[assignment]
     """RemoveBackground for many photographs: answered in order, with back-pressure; a bad photograph is one item's error."""
+    Adapt: _aio.StreamStreamMultiCallable[_remove_background_pb2.AdaptRequest, _remove_background_pb2.AdaptResponse]  # type: ignore[assignment]
+    """Learns from 1 to 32 photographs with their masks or hints. One response a request, when the stream of requests has ended; the
+    last has the adapter. Nothing is kept.
+    """
     GetModel: _aio.UnaryUnaryMultiCallable[_remove_background_pb2.GetModelRequest, _remove_background_pb2.GetModelResponse]  # type: ignore[assignment]
     """The model behind the answers."""
 
@@ -70,6 +78,16 @@ class RemoveBackgroundServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_remove_background_pb2.RemoveBackgroundStreamResponse], _abc.AsyncIterator[_remove_background_pb2.RemoveBackgroundStreamResponse]]:
         """RemoveBackground for many photographs: answered in order, with back-pressure; a bad photograph is one item's error."""
+
+    @_abc_1.abstractmethod
+    def Adapt(
+        self,
+        request_iterator: _MaybeAsyncIterator[_remove_background_pb2.AdaptRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_remove_background_pb2.AdaptResponse], _abc.AsyncIterator[_remove_background_pb2.AdaptResponse]]:
+        """Learns from 1 to 32 photographs with their masks or hints. One response a request, when the stream of requests has ended; the
+        last has the adapter. Nothing is kept.
+        """
 
     @_abc_1.abstractmethod
     def GetModel(
