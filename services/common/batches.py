@@ -116,7 +116,7 @@ class Streamed(Response):
         runtime: Runtime[Any, Any, Any],
         content: AsyncGenerator[bytes, None],
         media_type: str,
-        place: Lease,
+        place: asyncio.Semaphore,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status_code, self.background, self.media_type = 200, None, media_type

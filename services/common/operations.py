@@ -5,6 +5,7 @@ An :class:`Operation` is all that is known of a path: the router, the metrics' l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.common import bodies, errors, forms, telemetry
-from services.common.admission import Lease
 from services.common.batches import LINES, Rows, Streamed, Writer, array, lines, rows
 from services.common.http import JSON, Endpoint, as_json, wants
 from services.common.in_order import LONGEST_ID
@@ -164,7 +164,7 @@ def batch_endpoint(
     async def respond(request: Request) -> Response:
         runtime.require_ready()
         parameters = _checked(runtime, bodies.merged(request))
-        place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
+        place = await runtime.batch_place()
         files = bodies.stream(request, runtime)
         try:
             fields, first = await _begun(files)
@@ -189,7 +189,7 @@ def batch_in_hand(
 
     async def respond(request: Request, files: list[forms.File], fields: forms.Fields) -> Response:
         parameters = _checked(runtime, bodies.merged(request, fields))
-        place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
+        place = await runtime.batch_place()
         return answered(runtime, request, bodies.in_hand(request, files), parameters, message, place, writers, LINES)
 
     return respond
@@ -201,7 +201,7 @@ def answered(
     files: AsyncGenerator[forms.File, None],
     parameters: Any,
     message: Callable[[Any], Any],
-    place: Lease,
+    place: asyncio.Semaphore,
     writers: Mapping[str, Callable[[Any], Writer]] | None = None,
     default: str = JSON,
 ) -> Response:

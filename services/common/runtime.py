@@ -95,7 +95,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             "Too many photographs are being sent at once; try again after a pause.",
             gauge=telemetry.BYTES_RECEIVED,
         )
-        self.batches = Budget(settings.max_streams, "Too many batches are being answered; try again after a pause.")
+        self._batches = asyncio.Semaphore(max(1, settings.max_streams // 4))
         self._most_pixels = settings.megapixels_in_flight * 1_000_000
         self._pixels = Budget(
             self._most_pixels, "Too many pixels are being decoded; try again after a pause.", gauge=telemetry.PIXELS_IN_FLIGHT
@@ -208,6 +208,18 @@ class Runtime(Generic[Parameters, Answer, P]):
         """A place among the calls. ``bulk``: an item of a stream or a batch, which waits for one. Raises ``Overloaded``."""
         with await self._calls.take(1, bulk=bulk, wait=None if bulk else 0):
             yield
+
+    async def batch_place(self) -> asyncio.Semaphore:
+        """A place among the batches over HTTP, given back by ``release()``. Raises ``Overloaded``.
+
+        Their answers wait in memory for callers who send first and read then, which no stream's do: so they are fewer.
+        """
+        try:
+            async with asyncio.timeout(self.settings.wait_seconds):
+                await self._batches.acquire()
+        except TimeoutError:
+            raise errors.Overloaded("Too many batches are being answered; try again after a pause.") from None
+        return self._batches
 
     async def answer(self, data: bytes, parameters: Parameters, *, bulk: bool = False) -> Answer:
         """One encoded photograph -> its answer, within a :meth:`place`. Raises any of the domain errors.

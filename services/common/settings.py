@@ -72,7 +72,9 @@ class Settings(BaseSettings):
         16,
         ge=1,
         le=1024,
-        description="gRPC streams at once, and as many HTTP batches; a further stream takes the place of an idle one",
+        description=(
+            "gRPC streams at once, and a quarter as many HTTP batches; a further stream takes the place of an idle one"
+        ),
     )
     stream_window: int = Field(8, ge=1, le=256, description="items of one gRPC stream or HTTP batch at work at once")
     wait_seconds: float = Field(10.0, gt=0, description="longest a call waits for room before it is OVERLOADED")

@@ -61,7 +61,7 @@ async def respond(runtime: RemovalRuntime, request: Request, files: list[forms.F
     for file, name in zip(files, _names([file.name for file in files], tool), strict=True):
         file.error = name if isinstance(name, errors.MaquetteError) else file.error
     masks = {file.name: _name(file.name, tool) for file in files if not file.error}
-    place = await runtime.batches.take(1, wait=runtime.settings.wait_seconds)
+    place = await runtime.batch_place()
 
     async def answer(file: forms.File) -> pb.RemoveBackgroundResponse:
         return message(runtime, await runtime.answer(file.data, parameters, bulk=True))

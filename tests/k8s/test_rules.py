@@ -174,7 +174,7 @@ def test_environment_is_understood_by_the_service(what: str) -> None:
         env = environment(container(workload))
         assert env.keys() <= known
         plain = {key.removeprefix(settings.PREFIX).lower(): entry["value"] for key, entry in env.items() if "value" in entry}
-        absent = {"models", "tls_certificate", "tls_key"}
+        absent = {"models", "api_keys_file", "tls_certificate", "tls_key"}
         settings.Settings.model_validate({key: value for key, value in plain.items() if key not in absent})
 
 

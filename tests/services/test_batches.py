@@ -22,7 +22,7 @@ BOUNDARY = "maquette-test"
 def small(serve: Callable[..., Served]) -> Served:
     """One that takes photographs of one MiB and holds four at once; it gives up soon on who stops."""
     return serve(
-        "classify", max_mebibytes=1, mebibytes_in_flight=4, max_streams=2, wait_seconds=0.5, idle_seconds=2, max_queue=1
+        "classify", max_mebibytes=1, mebibytes_in_flight=4, max_streams=8, wait_seconds=0.5, idle_seconds=2, max_queue=1
     ).until_ready()
 
 
