@@ -26,8 +26,6 @@ Mask = npt.NDArray[np.uint8]
 SECOND = "second_probability"
 # Smaller regions are specks, not components of the object.
 SMALLEST_COMPONENT = 0.001
-# What was learnt makes objects less sure than what the network was trained on: decision 0014.
-STRONG_WHEN_LEARNT = 0.95
 # What training writes for hints and adapters: the file in the bundle, and its output.
 FEATURES_FILE, FEATURES = hypercolumns.FILE, hypercolumns.OUTPUT
 
@@ -234,8 +232,7 @@ class Predictor:
 
     def _sure(self, probability: refine.Probability, parameters: Parameters) -> refine.Probability:
         # Who asks for a threshold gets every pixel from it on, who marks an object all that follows from it.
-        strong = self._details.strong if parameters.threshold is None and not parameters.hints else 0
-        strong = min(strong, STRONG_WHEN_LEARNT) if parameters.adapter else strong
+        strong = self._details.strong if parameters.threshold is None and not parameters.guided else 0
         return refine.without_weak(probability, self._threshold(parameters), strong)
 
 
