@@ -10,7 +10,8 @@ from protos.maquette.cluster_assign.v1 import cluster_assign_pb2_grpc
 from services.cluster_assign.predictor import Assignment, Cluster, Parameters, Predictor
 from services.common import grpc_server, model_info, pages, telemetry
 from services.common.pages import Page
-from services.common.runtime import Runtime, parse
+from services.common.parameters import parse
+from services.common.runtime import Runtime
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ClusterAssignService"]
 ClusterRuntime = Runtime[Parameters, Assignment, Predictor]

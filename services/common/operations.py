@@ -19,7 +19,8 @@ from services.common import bodies, errors, forms, telemetry
 from services.common.batches import LINES, Rows, Streamed, Writer, array, lines, rows
 from services.common.http import JSON, Endpoint, as_json, wants
 from services.common.in_order import LONGEST_ID
-from services.common.runtime import Runtime, parse
+from services.common.parameters import parse
+from services.common.runtime import Runtime
 
 BATCH = "/batch"
 

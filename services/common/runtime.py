@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from services.common import errors, images, models, telemetry, twins
 from services.common.admission import Budget
 from services.common.batching import Batcher
 from services.common.models import Tensors
+from services.common.parameters import parse
 from services.common.settings import Settings
 
 Parameters_contra = TypeVar("Parameters_contra", bound=BaseModel, contravariant=True)
@@ -29,7 +30,6 @@ Parameters = TypeVar("Parameters", bound=BaseModel)
 Answer = TypeVar("Answer")
 P = TypeVar("P", bound="Predictor[Any, Any]")
 T = TypeVar("T")
-B = TypeVar("B", bound=BaseModel)
 
 
 class Predictor(Protocol[Parameters_contra, Answer_co]):
@@ -318,17 +318,3 @@ class Runtime(Generic[Parameters, Answer, P]):
         if bundle.manifest.service != self.service:
             raise models.BundleError(f"{path}: is a bundle of {bundle.manifest.service}, not of {self.service}")
         return bundle, self._make_predictor(bundle)
-
-
-def parse(kind: type[B], values: Mapping[str, Any]) -> B:
-    """Values from either transport -> ``kind``. Raises ``ParameterInvalid`` naming the first wrong one."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "parameters"
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(field.alias or name for name, field in kind.model_fields.items()) or "none"
-            raise errors.ParameterInvalid(f"There is no parameter `{name}`; known are: {known}.") from None
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise errors.ParameterInvalid(f"Parameter `{name}` {message}.") from None

@@ -6,7 +6,8 @@ import asyncio
 
 from services.common import images, models
 from services.common.batching import Batcher
-from services.common.runtime import Runtime, parse
+from services.common.parameters import parse
+from services.common.runtime import Runtime
 from services.common.settings import Settings
 from services.embed_latent.decoder import Drawing, Points
 from services.embed_latent.predictor import Embedding, Masker, Parameters, Predictor

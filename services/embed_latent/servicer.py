@@ -11,7 +11,7 @@ from protos.maquette.embed_latent.v1 import embed_latent_pb2 as pb
 from protos.maquette.embed_latent.v1 import embed_latent_pb2_grpc
 from services.common import grpc_server, model_info, pages, telemetry
 from services.common.pages import Page
-from services.common.runtime import parse
+from services.common.parameters import parse
 from services.embed_latent import decoder
 from services.embed_latent.predictor import Embedding
 from services.embed_latent.runtime import EmbedRuntime

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
 from services.common import bodies, errors, forms, http, images, telemetry
 from services.common.admission import Lease
-from services.common.runtime import parse
+from services.common.parameters import parse
 from services.remove_background.adapters import MOST_EXAMPLES, learn
 from services.remove_background.hints import FRAMES, of_message
 from services.remove_background.predictor import Example, Lesson

@@ -23,7 +23,7 @@ from services.common import bodies, errors, forms
 from services.common.batches import Rows, Streamed, as_line, rows
 from services.common.http import wants
 from services.common.images import Frame
-from services.common.runtime import parse
+from services.common.parameters import parse
 from services.remove_background.adapters import AdapterParameter
 from services.remove_background.predictor import Output, Parameters
 from services.remove_background.runtime import RemovalRuntime

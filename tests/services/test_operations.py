@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +18,14 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from PIL import Image
 
 from tests import tiny
+from tests.files import encode
 from tests.serving import KINDS, ROOT, Refused, Served, as_dict, on_both, until
 
 GOOD = tiny.picture()
+MASK = encode(Image.open(io.BytesIO(GOOD)).convert("L").point(lambda value: 255 * (value > 127)))
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -44,12 +48,14 @@ class TestPages:
     def test_every_path_of_the_document_is_there(self, served: Served) -> None:
         for path, methods in served.http.get("/docs.json").json()["paths"].items():
             for method, operation in methods.items():
-                body: dict[str, object] = {}
+                body: dict[str, Any] = {}
                 if method == "post":
                     content = operation["requestBody"]["content"]
                     if form := content.get("multipart/form-data"):
-                        field = "images" if "images" in form["schema"]["properties"] else "image"
-                        body = {"files": {field: ("picture.png", GOOD)}}
+                        fields = form["schema"]["properties"]
+                        body = {"files": [("images" if "images" in fields else "image", ("picture.png", GOOD))]}
+                        if "masks" in fields:
+                            body = {"files": [("images", ("picture.png", GOOD)), ("masks", ("mask.png", MASK))]}
                     else:
                         assert set(content) == {"application/json"}
                         body = {"json": {"latent": [1, -2]}}
