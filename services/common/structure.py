@@ -79,7 +79,7 @@ def directory_is_plausible(block: bytes, *, most_bytes: int) -> bool:
                     values += count if kind not in (_BYTES, _TEXT, _UNDEFINED) else 0
                 position += entry_size
             (position,) = struct.unpack_from(offset_of, block, position)
-    except struct.error:  # ends before it says so
+    except (struct.error, OverflowError):  # ends before it says so, or points beyond what a file can have
         pass
     return size <= most_bytes and values <= MOST_VALUES
 

@@ -54,7 +54,7 @@ def wide(pods: Callable[..., Pod], bundles: Path) -> Pod:
 
 def test_mutants(wide: Pod) -> None:
     """Of small valid files of every format, from a fixed seed."""
-    peak = wide.ready_resident + 400 * MEBIBYTE
+    peak = wide.busy + 400 * MEBIBYTE
     with watched(wide, f"{MUTANTS:,} mutants of {len(valid())} valid files, both transports", "none died", peak=peak):
         codes = judge(wide, mutants(MUTANTS, seed=20_260_101))
     assert len(codes) == MUTANTS
@@ -100,5 +100,5 @@ def test_corpora(wide: Pod, folder: str) -> None:
         pytest.skip(f"the corpus is not on this machine: {folder} is looked for in shared/data/hostile beside the clone")
     files = {path.name: path.read_bytes() for path in sorted(Path(where).iterdir()) if path.is_file()}
     assert files
-    with watched(wide, f"{len(files)} files of {folder}", "none died", peak=wide.ready_resident + 400 * MEBIBYTE):
+    with watched(wide, f"{len(files)} files of {folder}", "none died", peak=wide.busy + 400 * MEBIBYTE):
         assert len(judge(wide, files.items())) == len(files)

@@ -81,11 +81,13 @@ class Pod(Served):
                 [sys.executable, "-m", "services.pod", name], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         self._probe: Probe | None = None
-        self.ready_resident = 0
+        self.ready_resident = self.busy = 0
         self.spoiled = False  # an attack succeeded: the next one gets a fresh process
 
     def until_ready(self) -> Pod:
-        """Also what the process holds at that moment; then enough answers that it has begun all its threads, and a probe."""
+        """Also what the process holds at that moment (``ready_resident``), and at most while good photographs alone are answered
+        (``busy``): so many that it has begun all its threads. Then a probe.
+        """
         super().until_ready()
         self.ready_resident = self.resident()
         key = str(self.settings.get("api_key", ""))
@@ -94,6 +96,7 @@ class Pod(Served):
             with ThreadPoolExecutor(8) as callers:
                 headers = {"x-api-key": key}
                 list(callers.map(lambda one: self.call(one[0], PHOTOGRAPH, headers=headers, output=one[1]), calls * 8))
+        self.busy = self.peak()
         self._probe = Probe(self.kind, self.http_port, self.grpc_port, PHOTOGRAPH, key)
         return self
 
