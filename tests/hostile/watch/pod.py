@@ -85,8 +85,8 @@ class Pod(Served):
         self.spoiled = False  # an attack succeeded: the next one gets a fresh process
 
     def until_ready(self) -> Pod:
-        """Also what the process holds at that moment (``ready_resident``), and at most while good photographs alone are answered
-        (``busy``): so many that it has begun all its threads. Then a probe.
+        """Also what the process holds at that moment (``ready_resident``), and at most while good photographs alone are
+        answered (``busy``): so many that it has begun all its threads. Then a probe.
         """
         super().until_ready()
         self.ready_resident = self.resident()
