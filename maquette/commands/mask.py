@@ -141,8 +141,9 @@ def _learnt(client: Client, pairs: Sequence[learning.Pair], frame: FrameName, fo
         raise make("PARAMETER_INVALID", detail)
     learnt = client.adapt(pairs, frame=frame.value)
     typer.echo(learning.sentence(learnt), err=True)
-    if learning.worse(learnt):
-        typer.echo("That would make the masks worse, so they are left as they are. Correct some that differ more.", err=True)
+    if not learning.helps(learnt):
+        said = "That would make the masks worse, or hardly better, so they are left as they are. Correct some that differ more."
+        typer.echo(said, err=True)
         raise typer.Exit(1)
     typer.echo(f"Kept in {learning.keep(learnt, folder)}; use it with --adapter.", err=True)
     return learnt

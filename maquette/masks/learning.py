@@ -60,6 +60,9 @@ def sentence(adapter: Adapter) -> str:
     return f"{start}: {change}."
 
 
-def worse(adapter: Adapter) -> bool:
-    """Whether the masks left out in turn became worse."""
-    return adapter.HasField("dice_after") and adapter.dice_after < adapter.dice_before
+def helps(adapter: Adapter) -> bool:
+    """Whether a tenth of the error (1 - Dice) of the masks left out in turn is gone, or cannot be known to be there still.
+
+    Less than that may be chance, and where masks are good already there is more to lose than to win.
+    """
+    return not adapter.HasField("dice_after") or 1 - adapter.dice_after <= 0.9 * (1 - adapter.dice_before)
