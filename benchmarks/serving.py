@@ -38,11 +38,13 @@ from services.common import images, models, settings
 
 CALLERS = (1, 8, 32)
 SAMPLES = settings.ROOT / "samples"
+# A mask is answered as a picture; all else is JSON in any case.
+ACCEPT = "image/png, */*;q=0.1"
 METHODS = {
-    "classify": ("Classify", "/v1/classify"),
-    "cluster_assign": ("Assign", "/v1/cluster-assign"),
-    "embed_latent": ("Embed", "/v1/embed-latent"),
-    "remove_background": ("RemoveBackground", "/v1/remove-background"),
+    "classify": ("Classify", "/v1/classifications"),
+    "cluster_assign": ("Assign", "/v1/assignments"),
+    "embed_latent": ("Embed", "/v1/embeddings"),
+    "remove_background": ("RemoveBackground", "/v1/masks"),
 }
 
 
@@ -127,7 +129,7 @@ def _http(name: str, pictures: list[bytes]) -> Callable[[int], Any]:
     def call(i: int) -> None:
         if not hasattr(mine, "connection"):
             mine.connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        mine.connection.request("POST", path, pictures[i % len(pictures)], {"content-type": "image/jpeg"})
+        mine.connection.request("POST", path, pictures[i % len(pictures)], {"content-type": "image/jpeg", "accept": ACCEPT})
         answer = mine.connection.getresponse()
         body = answer.read()
         if answer.status != HTTPStatus.OK:

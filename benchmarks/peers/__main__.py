@@ -41,7 +41,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from benchmarks.peers.model import Model
-from benchmarks.serving import METHODS, SAMPLES, cpu, grpc_caller, rate
+from benchmarks.serving import ACCEPT, METHODS, SAMPLES, cpu, grpc_caller, rate
 from services.common import models, settings, twins
 from training.common import runs
 
@@ -181,7 +181,7 @@ def http(server: Server, body: Path, callers: int, seconds: float) -> Figures:
 
 
 def _ab(server: Server, body: Path, callers: int, count: int) -> Figures:
-    command = ["ab", "-q", "-c", str(callers), "-n", str(count), "-p", str(body)]
+    command = ["ab", "-q", "-H", f"Accept: {ACCEPT}", "-c", str(callers), "-n", str(count), "-p", str(body)]
     command += ["-T", f"multipart/form-data; boundary={BOUNDARY}", server.url]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said:
