@@ -30,7 +30,12 @@ class Settings:
     def facts(self) -> Record:
         """As the result keeps them; of an adapter its name, from masks without one it is absent."""
         facts: Record = {"output_kind": self.output_kind, "frame": self.frame, "threshold": self.threshold}
-        return facts | ({"adapter": learning.name(self.adapter)} if self.adapter else {})
+        return facts | self.learnt
+
+    @property
+    def learnt(self) -> Record:
+        """The name of the adapter, where there is one."""
+        return {"adapter": learning.name(self.adapter)} if self.adapter else {}
 
 
 @dataclass(frozen=True)
@@ -105,4 +110,5 @@ def _job(photograph: Photograph, target: Path, order: Order) -> Job:
         return Job(photograph, target)  # doing it again will say what is wrong
     if there.get("settings") != order.settings.facts or there.get("sha256") != sha256:
         return Job(photograph, target)
-    return Job(photograph, target, {name: value for name, value in there.items() if name not in ("settings", "pixels")} | known)
+    kept = {name: value for name, value in there.items() if name not in ("settings", "pixels")}
+    return Job(photograph, target, kept | known | order.settings.learnt)

@@ -57,8 +57,6 @@ def _written(job: Job, answer: Answer[Any], order: Order, version: str) -> Recor
     if answer.response is None or job.target is None:
         return record
     facts = {name: value for name, value in record.items() if name != "file"} | {"settings": order.settings.facts}
-    if adapter := order.settings.facts.get("adapter"):
-        record["adapter"] = adapter
     record |= {"output": str(job.target), "skipped": False}
     image = getattr(answer.response, order.settings.output_kind)
     try:
@@ -67,4 +65,4 @@ def _written(job: Job, answer: Answer[Any], order: Order, version: str) -> Recor
         return record | {"skipped": True, "notes": [*record.get("notes", ()), files.KEPT]}
     except MaquetteError as error:
         return record | {"error": {"code": error.code, "detail": error.detail}}
-    return record
+    return record | order.settings.learnt

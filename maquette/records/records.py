@@ -129,7 +129,7 @@ def _report(record: Record) -> Mapping[str, Any]:
 
 
 MASK = Shape(
-    ("id", "output", "width", "height", "coverage", "touches", "components", "empty", "uncertainty", "skipped"),
+    ("id", "output", "width", "height", "coverage", "touches", "components", "empty", "uncertainty", "skipped", "adapter"),
     ("file", "coverage", "touches", "uncertainty", "skipped"),
     _report,
 )

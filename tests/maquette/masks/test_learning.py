@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +19,7 @@ from PIL import Image
 from maquette import AdapterMismatch, AsyncClient, Client, ParameterInvalid
 from maquette.masks import png
 from tests.maquette.conftest import Run
-from tests.serving import Served
+from tests.serving import ROOT, Served, until
 
 RED, GREEN = (150, 40, 40), (40, 150, 40)
 
@@ -81,11 +86,44 @@ def test_two_corrected_masks_teach_the_others(mask: Callable[..., tuple[int, str
     assert facts
     assert facts["settings"]["adapter"] == name
 
+    assert mask("--adapter", kept, "--report", "again.csv")[0] == 0
+    with (tmp_path / "again.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row["adapter"] for row in csv.DictReader(stream)] == ["", name, name, "", name]
+
     made = masks[1].stat().st_mtime_ns
     assert mask("--adapter", kept)[0] == 0
     assert masks[1].stat().st_mtime_ns == made, "it is there already, made with this adapter"
     assert mask()[0] == 0
     assert error(masks[1], 1) == before[1], "without the adapter it is another mask"
+
+
+def test_a_watch_uses_what_was_learnt(
+    mask: Callable[..., tuple[int, str]], photos: Path, running: dict[str, Served], tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for index in (0, 3):
+        only(RED, index).save(truth / f"{index}.png.png")
+    assert mask("--learn-from", truth)[0] == 0
+    (kept,) = (tmp_path / "masks").glob("adapter-*.json")
+    command = [sys.executable, "-m", "maquette", "mask", photos, "-o", "watched", "--watch", "--settled", "0.3", "--no-sheet"]
+    server = f"127.0.0.1:{running['remove_background'].grpc_port}"
+    process = subprocess.Popen(
+        [*command, "--adapter", kept, "--server", server],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watched = [tmp_path / "watched" / f"{index}.png.png" for index in range(5)]
+    until(lambda: all(path.exists() for path in watched), lambda: "not all masks are there", process)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    name = kept.stem.removeprefix("adapter-")
+    assert [json.loads(line)["adapter"] for line in stdout.splitlines()] == [name] * 5
+    assert all(error(path, index) < 0.1 for index, path in enumerate(watched))
 
 
 def test_one_mask_in_a_folder_of_its_own(mask: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
