@@ -328,11 +328,19 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def holding_upload(served: Served, image: bytes, key: str = "") -> Iterator[socket.socket]:
-    """An HTTP call that has sent all but the last byte of its photograph: it is let in, and not yet at work."""
-    before = served.metric("maquette_bytes_received")
+    """An HTTP call that has sent all but the last byte of its photograph: it is let in, and not yet at work.
+
+    What others hold at that moment may be given back meanwhile; calls that are being received are all like this one.
+    """
+    before = served.metric("maquette_receiving")
+
+    def is_let_in() -> bool:
+        received = served.metric("maquette_bytes_received")
+        return served.metric("maquette_receiving") > before and received >= (before + 1) * (len(image) - 1)
+
     with socket.create_connection((served.host, served.http_port)) as connection:
         headers = ("Host: test", "Content-Type: image/png", f"Content-Length: {len(image)}", f"X-API-Key: {key}")
         head = "\r\n".join((f"POST {served.kind.path} HTTP/1.1", *headers, "", ""))
         connection.sendall(head.encode() + image[:-1])
-        until(lambda: served.metric("maquette_bytes_received") >= before + len(image) - 1, lambda: "the call was not let in")
+        until(is_let_in, lambda: "the call was not let in")
         yield connection
