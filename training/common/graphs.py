@@ -29,4 +29,7 @@ def widen_normalisation(model: onnx.ModelProto) -> None:
             if name in constants and list(constants[name].dims) == [3] and len(readers[name]) == 1:
                 row = np.tile(numpy_helper.to_array(constants[name]), (width, 1))
                 constants[name].CopyFrom(numpy_helper.from_array(row, name))
+                # Some exporters list the shapes of constants too.
+                for stale in [info for info in model.graph.value_info if info.name == name]:
+                    model.graph.value_info.remove(stale)
         value = node.output[0]
