@@ -17,11 +17,13 @@ def widen_normalisation(model: onnx.ModelProto) -> None:
     """
     (images,) = (value for value in model.graph.input if value.name == "images")
     width = images.type.tensor_type.shape.dim[2].dim_value
+    if not width:
+        return
     constants = {initializer.name: initializer for initializer in model.graph.initializer}
     readers = {name: [node for node in model.graph.node if name in node.input] for name in constants}
-    value = "images"
+    reached = "images"
     while True:
-        following = [node for node in model.graph.node if value in node.input]
+        following = [node for node in model.graph.node if reached in node.input]
         if len(following) != 1 or following[0].op_type not in _ELEMENTWISE:
             return
         (node,) = following
@@ -29,7 +31,6 @@ def widen_normalisation(model: onnx.ModelProto) -> None:
             if name in constants and list(constants[name].dims) == [3] and len(readers[name]) == 1:
                 row = np.tile(numpy_helper.to_array(constants[name]), (width, 1))
                 constants[name].CopyFrom(numpy_helper.from_array(row, name))
-                # Some exporters list the shapes of constants too.
-                for stale in [info for info in model.graph.value_info if info.name == name]:
-                    model.graph.value_info.remove(stale)
-        value = node.output[0]
+                for known in [value for value in model.graph.value_info if value.name == name]:
+                    model.graph.value_info.remove(known)  # it says the shape from before
+        reached = node.output[0]
