@@ -88,7 +88,7 @@ def test_two_explanations_are_never_one_file(maquette: Run, server: Server, fold
             ["embed", "--features"],
             "id,latent_1,latent_2,prior_distance,unlike_training,embedding_space,feature_1,feature_2,feature_3",
         ),
-        (["mask", "-o", "out"], "id,output,width,height,coverage,touches,components,empty,uncertainty,skipped"),
+        (["mask", "-o", "out"], "id,output,width,height,coverage,touches,components,empty,uncertainty,skipped,adapter"),
     ],
 )
 def test_csv_of_every_command(maquette: Run, server: Server, folder: Path, command: list[str], own: str) -> None:
