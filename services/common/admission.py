@@ -116,11 +116,13 @@ class Budget:
         return True
 
     def _fits_as_guess(self, lease: Lease) -> bool:
-        """Whether there is room among the large, or in the quarter: for no other beside it, and for no more than that."""
+        """Whether there is room among the large, or in the quarter: for one at a time, in half of it, so that it need not wait
+        until nobody small is there.
+        """
         waiting = self._queues[True]
         if not (waiting and waiting[0].passed >= _PASSES) and self._fits(lease.amount, bulk=True):
             return True
-        amount = min(lease.amount, self._total - self._shared)
+        amount = min(lease.amount, (self._total - self._shared) // 2)
         if self._guesses or not self._fits(amount, bulk=False):
             return False
         lease.amount, lease.bulk, lease.guessed = amount, False, True
