@@ -31,7 +31,7 @@ Writer = Callable[[Rows], AsyncGenerator[bytes, None]]
 
 async def rows(
     runtime: Runtime[Any, Any, Any],
-    files: AsyncGenerator[forms.File, None],
+    files: bodies.Files,
     answer: Callable[[forms.File], Awaitable[Message]],
 ) -> Rows:
     """Each file's row, in order, a bounded number at work. What ends the batch before its time is the last row's error.
@@ -142,6 +142,7 @@ class Streamed(Response):
 
         collecting = asyncio.create_task(collect())
         try:
+            await asyncio.sleep(0)  # it has begun: only then does its end give back what the photographs hold
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             while (piece := await waiting.get()) is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
@@ -82,13 +83,41 @@ async def read_form(request: Request, runtime: Runtime[Any, Any, Any], *, bulk: 
     return list(form.take()), form.fields
 
 
-async def in_hand(request: Request, files: Iterable[File]) -> AsyncGenerator[File, None]:
+class Files:
+    """The files of a batch in their order: ``taken``, each of which holds its own bytes, and then ``rest``.
+
+    :meth:`aclose` gives back what has not been handed on, also where nobody ever asked for a file: a generator that has not
+    begun could not.
+    """
+
+    def __init__(self, taken: Iterable[File], rest: AsyncGenerator[Any, None] | None = None) -> None:
+        self._taken, self._rest = deque(taken), rest
+
+    def __aiter__(self) -> Files:
+        return self
+
+    async def __anext__(self) -> File:
+        if self._taken:
+            return self._taken.popleft()
+        if self._rest is None:
+            raise StopAsyncIteration
+        file: File = await anext(self._rest)
+        return file
+
+    async def aclose(self) -> None:
+        while self._taken:
+            self._taken.popleft().lease.release()
+        if self._rest is not None:
+            await self._rest.aclose()
+
+
+def in_hand(request: Request, files: Iterable[File]) -> Files:
     """The files of a form that was read whole, each holding its own bytes from here on instead of the request."""
+    taken = list(files)
     lease_of(request).resize(0)
-    for file in files:
+    for file in taken:
         file.lease.resize(len(file.data))
-    for file in files:
-        yield file
+    return Files(taken)
 
 
 def merged(request: Request, given: Iterable[tuple[str, Any]] = ()) -> dict[str, Any]:

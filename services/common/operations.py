@@ -166,11 +166,12 @@ def batch_endpoint(
         runtime.require_ready()
         parameters = _checked(runtime, bodies.merged(request))
         place = await runtime.batch_place()
-        files = bodies.stream(request, runtime)
+        arriving = bodies.stream(request, runtime)
+        files = bodies.Files((), arriving)
         try:
-            fields, first = await _begun(files)
+            fields, first = await _begun(arriving)
+            files = bodies.Files([first], arriving)
             if first.field != forms.FILES:
-                first.lease.release()
                 raise bodies.astray(first, forms.FILES)
             if fields:
                 parameters = _checked(runtime, bodies.merged(request, fields))
@@ -178,7 +179,7 @@ def batch_endpoint(
             await files.aclose()
             place.release()
             raise
-        return answered(runtime, request, _with(first, files), parameters, message, place, writers)
+        return answered(runtime, request, files, parameters, message, place, writers)
 
     return respond
 
@@ -199,7 +200,7 @@ def batch_in_hand(
 def answered(
     runtime: Runtime[Any, Any, Any],
     request: Request,
-    files: AsyncGenerator[forms.File, None],
+    files: bodies.Files,
     parameters: Any,
     message: Callable[[Any], Any],
     place: asyncio.Semaphore,
@@ -232,11 +233,3 @@ async def _begun(files: AsyncGenerator[forms.File | forms.Fields, None]) -> tupl
         fields = each
     raise errors.ImageMissing(f"Send photographs as files in the multipart field `{forms.FILES}`.")
 
-
-async def _with(first: forms.File, rest: AsyncGenerator[Any, None]) -> AsyncGenerator[forms.File, None]:
-    try:
-        yield first
-        async for file in rest:
-            yield file
-    finally:
-        await rest.aclose()

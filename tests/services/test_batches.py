@@ -150,6 +150,22 @@ def test_who_hangs_up_holds_nothing(small: Served) -> None:
     until(lambda: small.metric("maquette_bytes_received") == 0, lambda: "bytes are not given back")
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"data": {"top_k": "-1"}, "files": [("images", ("a.png", GOOD))] * 2},
+        {"data": {"top_n": "1"}, "files": [("images", ("a.png", GOOD))]},
+        {"files": [("image", ("a.png", GOOD)), ("images", ("b.png", GOOD))]},
+        {"files": [("images", ("a.png", GOOD)), ("image", ("b.png", GOOD))]},
+        {"files": [("images", ("a.png", GOOD)), ("top_k", (None, "1"))]},
+    ],
+    ids=["value", "name", "first-field", "later-field", "order"],
+)
+def test_who_is_refused_holds_nothing(small: Served, sent: dict[str, Any]) -> None:
+    assert small.http.post(f"{small.kind.noun}/batch", **sent).is_success in (True, False)
+    until(lambda: small.metric("maquette_bytes_received") == 0, lambda: "bytes are not given back")
+
+
 def test_batches_at_once_are_bounded(small: Served) -> None:
     with begin(small) as first, begin(small) as second:
         for connection in (first, second):
