@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,13 +82,14 @@ def watched(pod: Pod, attack: str, before: str, *, peak: int = 0) -> Iterator[No
     pod.spoiled = False
 
 
-def _until_back(pod: Pod, threads: int, descriptors: int) -> str:
+def _until_back(pod: Pod, threads: Counter[str], descriptors: int) -> str:
     """Empty once the process holds what it held before; else what it still holds after half a minute."""
     deadline = time.monotonic() + _SETTLED_WITHIN
     while True:
         idle = pod.quiet()
+        more = pod.threads() - threads
         wanted = {
-            "threads": (pod.threads(), threads),
+            f"threads more, {dict(more)}": (more.total(), 0),
             # gRPC's pollers come and go by one or two.
             "descriptors": (pod.descriptors(), descriptors + 2),
             "MiB resident": (pod.resident() // MEBIBYTE, pod.kept // MEBIBYTE),

@@ -137,6 +137,13 @@ def test_the_shipped_recipe_begins_from_weights_that_may_be_used() -> None:
         lineage.check(lineage.of(root / read.file.start.bundle), str(path))
 
 
+def test_an_outline_drawn_by_hand_is_filled() -> None:
+    found = drawn.within((20, 30), [[5, 4], [14, 4], [14, 13], [5, 13]])
+    assert found.shape == (20, 30)
+    assert found.sum() == 100
+    assert found[4:14, 5:15].all()
+
+
 def test_a_mask_drawn_by_hand_is_the_dark_figure_above_the_ground() -> None:
     pixels = np.full((150, 100, 3), 230, np.uint8)
     pixels[20:130, 40:60] = 60

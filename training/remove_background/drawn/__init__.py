@@ -21,7 +21,17 @@ def masks(folder: Path) -> Iterator[tuple[Path, np.ndarray]]:
     for stem, frame in drawing["frames"].items():
         path = folder / f"{stem}.jpg"
         pixels = images.decode(path.read_bytes(), images.Limits(), images.Frame.DISPLAY).pixels
-        yield path, mask(pixels, drawing["sky_red"], frame["columns"], frame["ground"])
+        if "outline" in frame:
+            yield path, within(pixels.shape[:2], frame["outline"])
+        else:
+            yield path, mask(pixels, drawing["sky_red"], frame["columns"], frame["ground"])
+
+
+def within(size: tuple[int, int], outline: list[list[float]]) -> np.ndarray:
+    """(height, width) and the corners (x, y) of a closed line -> bool [h, w]."""
+    found = np.zeros(size, np.uint8)
+    cv2.fillPoly(found, [np.round(outline).astype(np.int32)], 1)
+    return found > 0
 
 
 def mask(pixels: images.RGB, sky_red: float, columns: list[int], ground: list[list[float]]) -> np.ndarray:
