@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import tiny
-from tests.serving import Served
+from tests.serving import Served, until
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +50,16 @@ class _Running(dict[str, Served]):
 
 
 @pytest.fixture(scope="session")
-def running(serve: Callable[..., Served]) -> dict[str, Served]:
-    """The services by name, with the tiny bundles and default settings but for the timeout."""
-    return _Running(serve)
+def running(serve: Callable[..., Served]) -> Iterator[dict[str, Served]]:
+    """The services by name, with the tiny bundles and default settings but for the timeout.
+
+    When all tests have asked what they ask, broken and cut off as much of it is, nothing may still be held.
+    """
+    there = _Running(serve)
+    yield there
+    for served in there.values():
+        _require_nothing_held(served)
+
+
+def _require_nothing_held(served: Served) -> None:
+    until(lambda: not served.held(), lambda: f"{served.kind.name} still holds {served.held()}")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,8 @@ RETRY = {
     "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
 }
 on_both = pytest.mark.parametrize("transport", ["http", "grpc"])
+# What holds work; all of them are zero when nobody asks anything.
+_HELD = [f"maquette_{name}" for name in ("at_work", "receiving", "bytes_received", "pixels_in_flight", "queue_length")]
 # No assertion hangs on these: they only end a test whose service is stuck.
 _PATIENCE = 180.0
 
@@ -220,6 +222,10 @@ class Served:
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
+    def held(self) -> dict[str, float]:
+        """Every gauge of work that is not zero."""
+        return {name: value for name in _HELD if (value := self.metric(name))}
+
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
@@ -328,19 +334,29 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def holding_upload(served: Served, image: bytes, key: str = "") -> Iterator[socket.socket]:
-    """An HTTP call that has sent all but the last byte of its photograph: it is let in, and not yet at work.
+    """:func:`holding_uploads` of one."""
+    with holding_uploads(served, image, 1, key) as (upload,):
+        yield upload
 
-    What others hold at that moment may be given back meanwhile; calls that are being received are all like this one.
+
+@contextmanager
+def holding_uploads(served: Served, image: bytes, count: int, key: str = "") -> Iterator[list[socket.socket]]:
+    """HTTP calls that have sent all but the last byte of their photograph: they are let in, and not yet at work.
+
+    What others hold at that moment may be given back meanwhile; calls that are being received are all like these.
     """
-    before = served.metric("maquette_receiving")
+    wanted = served.metric("maquette_receiving") + count
 
-    def is_let_in() -> bool:
+    def are_let_in() -> bool:
         received = served.metric("maquette_bytes_received")
-        return served.metric("maquette_receiving") > before and received >= (before + 1) * (len(image) - 1)
+        return served.metric("maquette_receiving") >= wanted and received >= wanted * (len(image) - 1)
 
-    with socket.create_connection((served.host, served.http_port)) as connection:
-        headers = ("Host: test", "Content-Type: image/png", f"Content-Length: {len(image)}", f"X-API-Key: {key}")
-        head = "\r\n".join((f"POST {served.kind.path} HTTP/1.1", *headers, "", ""))
-        connection.sendall(head.encode() + image[:-1])
-        until(is_let_in, lambda: "the call was not let in")
-        yield connection
+    headers = ("Host: test", "Content-Type: image/png", f"Content-Length: {len(image)}", f"X-API-Key: {key}")
+    head = "\r\n".join((f"POST {served.kind.path} HTTP/1.1", *headers, "", ""))
+    with ExitStack() as stack:
+        address = (served.host, served.http_port)
+        uploads = [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
+        for upload in uploads:
+            upload.sendall(head.encode() + image[:-1])
+        until(are_let_in, lambda: "the calls were not let in")
+        yield uploads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests import tiny
 from tests.files import bomb, encode
-from tests.serving import Refused, Served, holding_upload, on_both, read, until
+from tests.serving import Refused, Served, holding_upload, holding_uploads, on_both, read, until
 
 GOOD = tiny.picture()
 MEBIBYTE = 2**20
@@ -268,8 +268,7 @@ def test_a_caller_that_hangs_up_while_sending(served: Served) -> None:
 def test_slow_senders_keep_nobody_out(running: dict[str, Served]) -> None:
     """As many calls as the queue takes are still being sent: others are answered meanwhile, and they in the end."""
     served = running["embed_latent"]
-    with ExitStack() as stack:
-        uploads = [stack.enter_context(holding_upload(served, GOOD)) for _ in range(64)]
+    with holding_uploads(served, GOOD, 64) as uploads:
         assert served.metric("maquette_receiving") == 64
         assert served.metric("maquette_at_work") == 0
         for transport in ("http", "grpc"):

@@ -22,7 +22,7 @@ from services.common.errors import TABLE
 from services.common.grpc_calls import MESSAGE_BYTES
 from tests import tiny
 from tests.files import encode
-from tests.serving import KINDS, Refused, Served, holding_upload, on_both, read, until
+from tests.serving import KINDS, Refused, Served, holding_upload, holding_uploads, on_both, read, until
 
 GOOD = tiny.picture()
 KEY = "correct horse battery"
@@ -187,8 +187,7 @@ def test_more_bytes_at_once_than_there_is_room_for(strict: Served, transport: st
     def said(data: bytes) -> dict[str, str]:
         return {MESSAGE_BYTES: str(len(strict.kind.request(data).SerializeToString()))} if transport == "grpc" else {}
 
-    with ExitStack() as stack:
-        uploads = [stack.enter_context(holding_upload(strict, photograph, KEY)) for _ in range(3)]
+    with holding_uploads(strict, photograph, 3, KEY) as uploads:
         refused(lambda: strict.call(transport, photograph, headers=key | said(photograph)), "OVERLOADED", transport)
         assert strict.call(transport, GOOD, headers=key | said(GOOD))["predictions"]
         assert strict.call("grpc", photograph, headers=key)["predictions"]

@@ -47,8 +47,6 @@ ALLOCATOR = dict(re.findall(r"\b(MALLOC_\w+)=(\d+)", (ROOT / "Containerfile").re
 SHIPPED = 190 * MEBIBYTE
 KEY = "the-key-of-the-hostile-tests"
 PHOTOGRAPH = tiny.picture(3, (640, 480), "JPEG", quality=90)
-# What holds work; all of them are zero when nobody asks anything.
-_HELD = [f"maquette_{name}" for name in ("at_work", "receiving", "bytes_received", "pixels_in_flight", "queue_length")]
 
 
 def scaled(small: Any, full: Any) -> Any:
@@ -147,10 +145,6 @@ class Pod(Served):
     def forget_peak(self) -> None:
         """:meth:`peak` is from now on (Linux, proc(5))."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-
-    def held(self) -> dict[str, float]:
-        """Every gauge of work that is not zero."""
-        return {name: value for name in _HELD if (value := self.metric(name))}
 
     def quiet(self) -> bool:
         """Nothing is held, and no thread of the process works: it spent less than a fifth of a quarter of a second."""
