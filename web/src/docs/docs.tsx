@@ -3,6 +3,7 @@ import { ask, useAnswer } from "../kit/api";
 import { mount, ProblemNotice, Shell } from "../kit/shell";
 import { type Described, type Place, places, resolved, type Schema, typeOf } from "./document";
 import { Try } from "./form";
+import { Words } from "./words";
 import "../base.css";
 import "./docs.css";
 
@@ -19,7 +20,7 @@ function Fields({ document, schema, depth = 0 }: { document: Described; schema: 
           <div key={name}>
             <dt><code>{name}</code> <span class="soft small">{typeOf(document, field)}</span></dt>
             <dd class="small">
-              {described}
+              <Words>{described ?? ""}</Words>
               {depth < 3 && resolved(document, inner).properties && <Fields document={document} schema={inner} depth={depth + 1} />}
             </dd>
           </div>
@@ -29,10 +30,10 @@ function Fields({ document, schema, depth = 0 }: { document: Described; schema: 
   );
 }
 
-function Card({ place, document }: { place: Place; document: Described }) {
+function Card({ place, document, first }: { place: Place; document: Described; first: boolean }) {
   const { path, method, operation } = place;
   const id = operation.operationId;
-  const [open, setOpen] = useState(() => location.hash === `#${id}`);
+  const [open, setOpen] = useState(() => first || location.hash === `#${id}`);
   const answer = Object.values(operation.responses["200"]?.content ?? {})[0]?.schema;
   const shape = answer && (answer.contentSchema ?? (answer.type === "array" ? answer.items : answer));
   useEffect(() => {
@@ -48,7 +49,7 @@ function Card({ place, document }: { place: Place; document: Described }) {
       {open && (
         <div class="inside">
           <div class="stack">
-            <p>{operation.description}</p>
+            <p><Words>{operation.description}</Words></p>
             <Try place={place} document={document} />
           </div>
           <div class="stack">
@@ -89,11 +90,11 @@ function Docs() {
       title={`The API of ${document.info.title.replace("Maquette ", "")}`}
       lead={<>{document.info.description} Version {document.info.version} of the contract, as <a href="docs.json">OpenAPI</a>; the same over gRPC, with reflection.</>}
     >
-      <div class="stack">
+      <div class="sections">
         {sections.map(([title, each]) => each.length > 0 && (
           <section class="stack" key={title} aria-label={title}>
             <h2>{title}</h2>
-            {each.map((place) => <Card key={place.method + place.path} place={place} document={document} />)}
+            {each.map((place) => <Card key={place.method + place.path} place={place} document={document} first={place === own[0]} />)}
           </section>
         ))}
       </div>

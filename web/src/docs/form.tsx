@@ -1,6 +1,7 @@
 import { useContext, useEffect, useId, useState } from "preact/hooks";
 import { KeyContext } from "../kit/api";
 import { quoted, shellName, shortened } from "../kit/request";
+import { Words } from "./words";
 import { type Described, example, FORM, isFile, JSON_BODY, type Place, range, type Schema } from "./document";
 
 /** What stands in a form before anybody writes: the service's own samples, so that the first press is answered. */
@@ -38,7 +39,7 @@ function Control({ name, schema, value, onValue }: { name: string; schema: Schem
             onInput={(event) => onValue(event.currentTarget.value)}
           />
         )}
-        <p class="small soft">{[schema.description, range(schema)].filter(Boolean).join("; ")}</p>
+        <p class="small soft"><Words>{[schema.description?.replace(/\.$/, ""), range(schema)].filter(Boolean).join("; ")}</Words></p>
       </div>
     </div>
   );
@@ -52,7 +53,7 @@ function Files({ name, schema, files, onFiles }: { name: string; schema: Schema;
       <label for={id}><code>{name}</code></label>
       <div>
         <input id={id} type="file" multiple={schema.type === "array"} onChange={(event) => onFiles([...(event.currentTarget.files ?? [])])} />
-        <p class="small soft">{schema.description}{!files && sample && ` Until you choose: ${sample.join(", ")}, samples of the service.`}</p>
+        <p class="small soft">{schema.description}{!files && sample && ` Until you choose: ${sample.join(", ")}, the service's own.`}</p>
       </div>
     </div>
   );

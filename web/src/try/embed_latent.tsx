@@ -114,7 +114,7 @@ function EmbedLatent() {
             distribution that training pulls all photographs into: 98.9 % of it lies within 3. Near means alike to the model, no more.
           </p>
         </section>
-        <div class="stack">
+        <div class="stack asking">
           <PhotographInput samples={["figurine", "statue", "bust"]} photograph={photograph} onPhotograph={setPhotograph}>
             {photograph && <Stage photograph={photograph} />}
           </PhotographInput>

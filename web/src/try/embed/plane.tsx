@@ -72,10 +72,13 @@ export function Plane({ space, here, photograph, onHere, hidden }: Props) {
       ref={picture}
       class="plane"
       viewBox="-104 -104 208 208"
-      tabIndex={0}
+      tabindex={0}
       role="application"
       aria-label={`The latent plane with ${space.points.length} reference points. Arrow keys walk it; the figurine at that place is drawn beside it.`}
-      onPointerMove={(event) => event.pointerType === "mouse" && pointed(event)}
+      onPointerMove={(event) => {
+        // A page that scrolls below a resting pointer tells of a move as well.
+        if (event.pointerType === "mouse" && (event.movementX || event.movementY)) pointed(event);
+      }}
       onPointerDown={pointed}
       onKeyDown={typed}
     >

@@ -177,6 +177,7 @@ export function Viewer({ picture, cutout, points, tool, ground, split, onSplit, 
       <canvas
         ref={canvas}
         class={`${tool}${view.scale === null ? "" : " near"}`}
+        style={{ aspectRatio: `${picture.width} / ${picture.height}` }}
         tabIndex={0}
         role="application"
         aria-label={
