@@ -66,8 +66,8 @@ function Classify() {
   };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph, labels],
-    photograph,
+    [photograph?.file, labels],
+    photograph?.file,
   );
   const answer = outcome.answer;
   const explanation = useAddress(useMemo(() => (answer?.explanation ? fromBase64(answer.explanation) : null), [answer]));

@@ -57,8 +57,8 @@ function EmbedLatent() {
   const asked = photograph && { path: "v1/embeddings", file: photograph.file.name, fields: {} };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph],
-    photograph,
+    [photograph?.file],
+    photograph?.file,
   );
   const answer = outcome.answer;
   useEffect(() => setWalked(answer ? answer.latent : null), [answer]);

@@ -56,8 +56,8 @@ function RemoveBackground() {
   };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph, points],
-    photograph,
+    [photograph?.file, points],
+    photograph?.file,
   );
   const answer = outcome.answer;
   const picture = photograph?.picture ?? null;
@@ -78,6 +78,7 @@ function RemoveBackground() {
           photograph={photograph}
           onPhotograph={(taken) => {
             setPhotograph(taken);
+            if (taken.picture !== undefined) return;
             setPoints([]);
             setTool("look");
           }}
