@@ -96,6 +96,25 @@ def test_what_is_no_photograph_is_said_to_be_none(browser: Browser, shipped: dic
         expect(page.locator(".answer [role=alert]")).to_have_count(0)
 
 
+def test_a_tiff_that_no_browser_shows_is_shown_by_the_service(
+    browser: Browser, shipped: dict[str, Served], tmp_path: Path
+) -> None:
+    with Image.open(SAMPLES / "statue.jpg") as statue:
+        statue.save(tmp_path / "statue.tif")
+    for name in ("classify", "remove_background"):
+        with opened(browser, origin(shipped[name]), **WIDE) as page:
+            page.goto("/")
+            choose(page, tmp_path / "statue.tif")
+            picture = page.get_by_alt_text("What the service made of statue.tif")
+            expect(picture).to_be_visible(timeout=60_000)
+            if name == "remove_background":
+                expect(picture).to_have_js_property("naturalWidth", 640)
+                with page.expect_download() as download:
+                    page.get_by_role("button", name="Download cut-out").click()
+                with Image.open(download.value.path()) as cutout:
+                    assert (cutout.mode, cutout.size) == ("RGBA", (640, 640))
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_request_shown_makes_the_answer_shown(
     browser: Browser, shipped: dict[str, Served], name: str, tmp_path: Path

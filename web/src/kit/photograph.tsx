@@ -107,8 +107,8 @@ export function PhotographInput({ samples, photograph, onPhotograph, children }:
   );
 }
 
-/** A photograph as large as there is room for; `children` lie over it. */
-export function Stage({ photograph, children }: { photograph: Photograph; children?: ComponentChildren }) {
+/** A photograph as large as there is room for; `children` lie over it. `instead`: the service's own picture, where the browser has none. */
+export function Stage({ photograph, children, instead = "" }: { photograph: Photograph; children?: ComponentChildren; instead?: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { picture, file } = photograph;
   useEffect(() => {
@@ -122,9 +122,10 @@ export function Stage({ photograph, children }: { photograph: Photograph; childr
     <figure class="stage">
       {picture
         ? <div class="frame"><canvas ref={canvas} role="img" aria-label={`The photograph ${file.name}`} />{children}</div>
+        : picture === null && instead ? <img class="instead" src={instead} alt={`What the service made of ${file.name}`} />
         : picture === undefined ? <p class="soft">Opening {file.name} ...</p> : <p class="soft">This browser cannot show {file.name}. The service may well read it.</p>}
       <figcaption class="small soft">
-        {file.name}{picture && <>, <span class="number">{picture.width} × {picture.height}</span> pixels</>}
+        {file.name}{picture === null && instead && ", which this browser cannot show; the picture is the service's"}{picture && <>, <span class="number">{picture.width} × {picture.height}</span> pixels</>}
       </figcaption>
     </figure>
   );
