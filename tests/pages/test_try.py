@@ -243,7 +243,7 @@ def test_cluster_assign_shows_groups_and_pictures_of_a_folder(
         expect(card.locator(".verdict")).to_have_text(re.compile(r"Group \d"), timeout=60_000)
 
 
-def test_embed_latent_walks_the_plane(browser: Browser, shipped: dict[str, Served]) -> None:
+def test_embed_latent_walks_the_plane(browser: Browser, shipped: dict[str, Served], tmp_path: Path) -> None:
     with opened(browser, origin(shipped["embed_latent"]), **WIDE) as page:
         page.goto("/")
         plane = page.get_by_role("application")
@@ -267,6 +267,11 @@ def test_embed_latent_walks_the_plane(browser: Browser, shipped: dict[str, Serve
         plane.focus()
         plane.press("ArrowLeft")
         expect(page.locator("[data-here]")).not_to_have_text(where)
+        page.get_by_text("The request that draws it", exact=True).click()
+        command = page.get_by_label("The request that draws it, as a curl command").inner_text()
+        output_of(tmp_path, "bash", "-c", command)
+        with Image.open(tmp_path / "point.png") as drawn:
+            assert figurine.evaluate("image => [image.naturalWidth, image.naturalHeight]") == list(drawn.size)
         page.mouse.move(box["x"] + 2, box["y"] + 2)  # beyond what is decoded: the nearest place that is
         expect(page.get_by_role("alert")).to_have_count(0)
         page.get_by_role("button", name="Chupicuaro").click()
