@@ -106,6 +106,13 @@ class Server:
         await stopping
 
 
+async def answer(runtime: Runtime[Any, Any, Any], request: Any, parameters: Any, *, bulk: bool = False) -> Any:
+    """The answer to the photograph of ``request``, which has ``image`` or ``image_url``. Raises any of the domain errors."""
+    address = request.image_url if request.HasField("image_url") else None
+    async with runtime.photograph(request.image, address, parameters, bulk=bulk) as photograph, runtime.place(bulk=bulk):
+        return await runtime.answer(photograph, parameters, bulk=bulk)
+
+
 async def stream(
     runtime: Runtime[Any, Any, Any],
     requests: AsyncIterator[tuple[Any, Lease]],
@@ -114,8 +121,8 @@ async def stream(
 ) -> AsyncIterator[Any]:
     """Answers in the order of the requests, a bounded number at work; reading stops while the caller does not read.
 
-    ``requests`` carry ``id`` and ``request``, each with its bytes' lease; ``answer(request)`` gives the response; both outcomes
-    come back in an ``envelope(id=, response= | error=)``.
+    ``requests`` carry ``id`` and ``request``, each with its bytes' lease; ``answer(request)`` takes a place and gives the
+    response; both outcomes come back in an ``envelope(id=, response= | error=)``.
     """
 
     async def item(received: tuple[Any, Lease]) -> Any:
@@ -124,8 +131,7 @@ async def stream(
             if len(request.id) > LONGEST_ID:
                 raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
             runtime.require_ready()
-            async with runtime.place(bulk=True):
-                response = await answer(request.request)
+            response = await answer(request.request)
             lease.resize(response.ByteSize())
             return response
         finally:

@@ -20,6 +20,8 @@ from pydantic import BaseModel
 from services.common import errors, images, models, telemetry, twins
 from services.common.admission import Budget
 from services.common.batching import Batcher
+from services.common.fetching import FIELD as IMAGE_URL
+from services.common.fetching import Fetcher
 from services.common.models import Tensors
 from services.common.parameters import parse
 from services.common.settings import Settings
@@ -95,6 +97,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             "Too many photographs are being sent at once; try again after a pause.",
             gauge=telemetry.BYTES_RECEIVED,
         )
+        self._fetcher = Fetcher(settings, self.bytes)
         self._batches = asyncio.Semaphore(max(1, settings.max_streams // 4))
         self._most_pixels = settings.megapixels_in_flight * 1_000_000
         self._pixels = Budget(
@@ -151,6 +154,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         self.drain()
         if self._batcher:
             await self._batcher.stop()
+        await self._fetcher.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -221,6 +225,30 @@ class Runtime(Generic[Parameters, Answer, P]):
             raise errors.Overloaded("Too many batches are being answered; try again after a pause.") from None
         return self._batches
 
+    @asynccontextmanager
+    async def photograph(
+        self, sent: bytes, address: str | None, parameters: Parameters, *, bulk: bool = False
+    ) -> AsyncIterator[bytes]:
+        """The encoded photograph for :meth:`answer`: the one that was sent or, for the block, the one at ``address``.
+
+        It is fetched before its caller has a place among the calls. Raises ``ParameterInvalid`` for both, and what
+        :meth:`Fetcher.photograph` does.
+        """
+        if address is None:
+            yield sent
+            return
+        if sent:
+            raise errors.ParameterInvalid(f"Parameter `{IMAGE_URL}` should be left out where the photograph is sent itself.")
+        self.require_room()
+        self.predictor.check(parameters)
+        try:
+            data, lease = await self._fetcher.photograph(address, self._shrink_to(parameters), bulk=bulk)
+        except errors.MaquetteError as error:
+            telemetry.ITEMS.labels(self.service, error.code).inc()
+            raise
+        with lease:
+            yield data
+
     async def answer(self, data: bytes, parameters: Parameters, *, bulk: bool = False) -> Answer:
         """One encoded photograph -> its answer, within a :meth:`place`. Raises any of the domain errors.
 
@@ -228,10 +256,9 @@ class Runtime(Generic[Parameters, Answer, P]):
         an item of a stream or a batch, which waits without a limit, for its caller is held back meanwhile.
         """
         with self.counted():
-            predictor, size = self.predictor, self.bundle.manifest.input
+            predictor = self.predictor
             predictor.check(parameters)
-            shrink_to = None if predictor.needs_full_size(parameters) else 2 * max(size.height, size.width)
-            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=shrink_to)
+            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=self._shrink_to(parameters))
             answered = encoded.width * encoded.height * self.bytes_per_pixel(parameters)
             pixels = max(encoded.cost, answered) // _PIXEL_BYTES
             if pixels > self._most_pixels:
@@ -248,6 +275,11 @@ class Runtime(Generic[Parameters, Answer, P]):
                     outputs = await self.ask(photograph, prepared, parameters)
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
             return result
+
+    def _shrink_to(self, parameters: Parameters) -> int | None:
+        """Pixels that the shorter side of a photograph needs; None: all there are."""
+        size = self.bundle.manifest.input
+        return None if self.predictor.needs_full_size(parameters) else 2 * max(size.height, size.width)
 
     def bytes_per_pixel(self, parameters: Parameters) -> int:
         """Bytes that making the answer takes for each pixel of the photograph's own size, where the service knows of any."""
