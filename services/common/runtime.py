@@ -242,7 +242,9 @@ class Runtime(Generic[Parameters, Answer, P]):
         self.require_room()
         self.predictor.check(parameters)
         try:
-            data, lease = await self._fetcher.photograph(address, self._shrink_to(parameters), bulk=bulk)
+            # An answer as large as its photograph is of all that the source has.
+            least = None if self.bytes_per_pixel(parameters) else self._shrink_to(parameters)
+            data, lease = await self._fetcher.photograph(address, least, bulk=bulk)
         except errors.MaquetteError as error:
             telemetry.ITEMS.labels(self.service, error.code).inc()
             raise

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tests import tiny
-from tests.files import bomb
+from tests.files import png_by_hand
 
 GOOD = tiny.picture()
 LARGE = GOOD + bytes(2**20)
-MIB = 2**20
+# 60,000 x 60,000 pixels, by its header; and 8 MiB in 8 KiB.
+HUGE = png_by_hand(60_000, 60_000, 8, 2, bytes(1000))
+SQUEEZED = zlib.compress(bytes(8 * 2**20))
 
 
 class Host(ThreadingHTTPServer):
@@ -98,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(LARGE)
 
     def _bomb(self) -> None:
-        self._send(bomb())
+        self._send(HUGE)
 
     def _text(self) -> None:
         self._send(b"<html>Not found, but 200</html>", Content_Type="text/html")
@@ -117,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _gzip(self) -> None:
         """A thousandth of what it becomes."""
-        self._send(zlib.compress(bytes(64 * MIB)), Content_Encoding="deflate")
+        self._send(SQUEEZED, Content_Encoding="deflate")
 
     def _short(self) -> None:
         self.send_response(200)
