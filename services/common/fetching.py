@@ -15,7 +15,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from services.common import errors, iiif, images, sources, telemetry
+from protos.maquette.common.v1 import iiif
+from services.common import errors, images, sources, telemetry
 from services.common.admission import Budget, Lease
 from services.common.settings import Settings
 

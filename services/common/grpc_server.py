@@ -22,6 +22,7 @@ from services.common import errors, telemetry
 from services.common.admission import Lease
 from services.common.grpc_calls import HEADROOM, MOST_RPCS, Interceptor, status_of
 from services.common.in_order import LONGEST_ID, in_order
+from services.common.photograph import photograph_of
 from services.common.runtime import Runtime
 from services.common.settings import url_host
 
@@ -109,8 +110,8 @@ class Server:
 async def answer(runtime: Runtime[Any, Any, Any], request: Any, parameters: Any, *, bulk: bool = False) -> Any:
     """The answer to the photograph of ``request``, which has ``image`` or ``image_url``. Raises any of the domain errors."""
     address = request.image_url if request.HasField("image_url") else None
-    async with runtime.photograph(request.image, address, parameters, bulk=bulk) as photograph, runtime.place(bulk=bulk):
-        return await runtime.answer(photograph, parameters, bulk=bulk)
+    async with photograph_of(runtime, request.image, address, parameters, bulk=bulk) as image, runtime.place(bulk=bulk):
+        return await runtime.answer(image, parameters, bulk=bulk)
 
 
 async def stream(

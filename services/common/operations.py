@@ -21,6 +21,7 @@ from services.common.fetching import FIELD as IMAGE_URL
 from services.common.http import JSON, Endpoint, as_json, wants
 from services.common.in_order import LONGEST_ID
 from services.common.parameters import parse
+from services.common.photograph import photograph_of
 from services.common.runtime import Runtime
 
 BATCH = "/batch"
@@ -153,7 +154,7 @@ def photograph_endpoint(
         if not isinstance(address, str | None):
             raise errors.ParameterInvalid(f"Parameter `{IMAGE_URL}` should be an address as text.")
         parameters = runtime.parse(values)
-        async with runtime.photograph(data, address, parameters) as photograph, runtime.place():
+        async with photograph_of(runtime, data, address, parameters) as photograph, runtime.place():
             del data
             answer = message(await runtime.answer(photograph, parameters))
         if id_ is not None:

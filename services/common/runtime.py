@@ -11,7 +11,6 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,7 +19,6 @@ from pydantic import BaseModel
 from services.common import errors, images, models, telemetry, twins
 from services.common.admission import Budget
 from services.common.batching import Batcher
-from services.common.fetching import FIELD as IMAGE_URL
 from services.common.fetching import Fetcher
 from services.common.models import Tensors
 from services.common.parameters import parse
@@ -68,13 +66,6 @@ _PIXEL_BYTES = 7
 _PIXELS_A_PLACE = 4_000_000
 
 
-@dataclass(slots=True)
-class Items:
-    """How many photographs or points a block of :meth:`Runtime.counted` is about; one until it knows better."""
-
-    count: int = 1
-
-
 class Runtime(Generic[Parameters, Answer, P]):
     """One service in one process. ``make_predictor`` builds its pure part from the verified bundle."""
 
@@ -97,7 +88,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             "Too many photographs are being sent at once; try again after a pause.",
             gauge=telemetry.BYTES_RECEIVED,
         )
-        self._fetcher = Fetcher(settings, self.bytes)
+        self.fetcher = Fetcher(settings, self.bytes)
         self._batches = asyncio.Semaphore(max(1, settings.max_streams // 4))
         self._most_pixels = settings.megapixels_in_flight * 1_000_000
         self._pixels = Budget(
@@ -154,7 +145,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         self.drain()
         if self._batcher:
             await self._batcher.stop()
-        await self._fetcher.stop()
+        await self.fetcher.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -225,32 +216,6 @@ class Runtime(Generic[Parameters, Answer, P]):
             raise errors.Overloaded("Too many batches are being answered; try again after a pause.") from None
         return self._batches
 
-    @asynccontextmanager
-    async def photograph(
-        self, sent: bytes, address: str | None, parameters: Parameters, *, bulk: bool = False
-    ) -> AsyncIterator[bytes]:
-        """The encoded photograph for :meth:`answer`: the one that was sent or, for the block, the one at ``address``.
-
-        It is fetched before its caller has a place among the calls. Raises ``ParameterInvalid`` for both, and what
-        :meth:`Fetcher.photograph` does.
-        """
-        if address is None:
-            yield sent
-            return
-        if sent:
-            raise errors.ParameterInvalid(f"Parameter `{IMAGE_URL}` should be left out where the photograph is sent itself.")
-        self.require_room()
-        self.predictor.check(parameters)
-        try:
-            # An answer as large as its photograph is of all that the source has.
-            least = None if self.bytes_per_pixel(parameters) else self._shrink_to(parameters)
-            data, lease = await self._fetcher.photograph(address, least, bulk=bulk)
-        except errors.MaquetteError as error:
-            telemetry.ITEMS.labels(self.service, error.code).inc()
-            raise
-        with lease:
-            yield data
-
     async def answer(self, data: bytes, parameters: Parameters, *, bulk: bool = False) -> Answer:
         """One encoded photograph -> its answer, within a :meth:`place`. Raises any of the domain errors.
 
@@ -260,7 +225,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         with self.counted():
             predictor = self.predictor
             predictor.check(parameters)
-            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=self._shrink_to(parameters))
+            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=self.shrink_to(parameters))
             answered = encoded.width * encoded.height * self.bytes_per_pixel(parameters)
             pixels = max(encoded.cost, answered) // _PIXEL_BYTES
             if pixels > self._most_pixels:
@@ -278,7 +243,7 @@ class Runtime(Generic[Parameters, Answer, P]):
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
             return result
 
-    def _shrink_to(self, parameters: Parameters) -> int | None:
+    def shrink_to(self, parameters: Parameters) -> int | None:
         """Pixels that the shorter side of a photograph needs; None: all there are."""
         size = self.bundle.manifest.input
         return None if self.predictor.needs_full_size(parameters) else 2 * max(size.height, size.width)
@@ -288,9 +253,9 @@ class Runtime(Generic[Parameters, Answer, P]):
         return 0
 
     @contextmanager
-    def counted(self) -> Iterator[Items]:
+    def counted(self) -> Iterator[telemetry.Items]:
         """Count the block's items under the code it ends with."""
-        items, code = Items(), "INTERNAL"
+        items, code = telemetry.Items(), "INTERNAL"
         try:
             yield items
             code = "OK"

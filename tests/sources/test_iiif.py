@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.common import iiif
+from protos.maquette.common.v1 import iiif
 from tests.serving import Served, on_both
 from tests.sources import iip
 
