@@ -139,8 +139,7 @@ class _Described:
             "responses": {"200": self._answer(), **_failures(*self._codes())},
         }
         if operation.method == "POST":
-            # One whose parameter says where the photograph is has no body.
-            described["requestBody"] = {"required": not self._one_photograph, "content": self._body()}
+            described["requestBody"] = {"required": True, "content": self._body()}
         return described | ({"deprecated": True} if operation.instead else {})
 
     @property
@@ -181,7 +180,6 @@ class _Described:
         own = self._own(objects=False)
         if self._one_photograph:
             own[forms.ID] = {"type": "string", "maxLength": LONGEST_ID, "description": _OWN_ID}
-            own[IMAGE_URL] = _address()
         return [
             {"name": name, "in": "query", "required": False, "description": each.pop("description", ""), "schema": each}
             for name, each in own.items()

@@ -53,7 +53,7 @@ class Source:
             url = httpx.URL(name if "://" in name else f"https://{name}")
             if url.scheme not in _PORTS or url.path not in ("", "/") or name.endswith("/") or url.userinfo or url.query:
                 raise ValueError
-            if not _HOST.fullmatch(host_of(url)) or url.fragment:
+            if not _HOST.fullmatch(host_of(url)) or url.fragment or not 0 < (url.port or 1) < 65_536:
                 raise ValueError
             within = ipaddress.ip_network(network) if equals else _as_network(host_of(url))
         except (httpx.InvalidURL, ValueError):
@@ -80,7 +80,11 @@ def is_public(address: Address) -> bool:
 def read(entries: str | Iterable[str]) -> tuple[Source, ...]:
     """Entries separated by commas -> sources. Raises ``ValueError``."""
     parts = entries.split(",") if isinstance(entries, str) else entries
-    return tuple(Source.read(part.strip()) for part in parts)
+    found: dict[tuple[str, str, int], Source] = {}
+    for source in (Source.read(part.strip()) for part in parts):
+        if found.setdefault((source.scheme, source.host, source.port), source) is not source:
+            raise ValueError(f"`{source.host}` is listed twice; it {_WANTED}, each once")
+    return tuple(found.values())
 
 
 def find(sources: Sequence[Source], url: httpx.URL) -> Source:
