@@ -23,7 +23,7 @@ SQUEEZED = zlib.compress(bytes(8 * 2**20))
 
 class Host(ThreadingHTTPServer):
     """A host on a free port of ``address``. ``asked`` are the paths and Host headers that it was asked for; ``elsewhere``
-    the address of another, for redirects.
+    the address of another, for redirects; ``pages`` what it answers at paths of a test's own.
     """
 
     daemon_threads = True
@@ -33,6 +33,7 @@ class Host(ThreadingHTTPServer):
         self.asked: list[tuple[str, str]] = []
         self.connections = 0
         self.elsewhere = ""
+        self.pages: dict[str, bytes] = {}
         self.ended = threading.Event()
 
     @property
@@ -69,6 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers.get("Host", "")))
+        if self.path in self.server.pages:
+            self._send(self.server.pages[self.path], Content_Type="application/ld+json")
+            return
         name = Path(self.path.partition("?")[0]).stem.replace("-", "_")
         getattr(self, f"_{name}", self._missing)()
 
