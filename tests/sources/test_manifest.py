@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[iip.Images]:
         yield images
 
 
-def _version_3(server: iip.Images, lost: str) -> dict[str, Any]:
+def version_3(server: iip.Images, lost: str) -> dict[str, Any]:
     """Two canvases twice as large as their photographs, a third whose photograph is lost, and one without any."""
 
     def canvas(name: str, body: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _version_2(server: iip.Images) -> dict[str, Any]:
 def given(server: iip.Images, hosts: Hosts, tmp_path: Path) -> Path:
     """A manifest as a file."""
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps(_version_3(server, hosts.at("missing.jpg"))))
+    path.write_text(json.dumps(version_3(server, hosts.at("missing.jpg"))))
     return path
 
 
