@@ -27,6 +27,8 @@ _MOST_INFORMATION = 256 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _JSON = ("application/json", "application/ld+json")
 _KEPT_SECONDS = 5.0
+# Pieces of fewer bytes than this, beyond so many, are work for the event loop and no photograph.
+_CRUMB, _CRUMBS = 256, 1000
 _AGENT = (b"user-agent", b"maquette")
 
 
@@ -115,11 +117,18 @@ class Fetcher:
     async def _answer(self, url: httpx.URL, bulk: bool) -> _Answer:
         """What the address answers with 200, after redirects within the list."""
         for _ in range(_MOST_HOPS):
-            pool = self._pools[sources.find(self._sources, url)]
-            async with self._asked(pool, url) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._read(url, response, bulk)
-                location = _header(response, b"location")
+            pool, answer = self._pools[sources.find(self._sources, url)], None
+            try:
+                async with self._asked(pool, url) as response:
+                    if response.status not in _REDIRECTS:
+                        answer = await self._read(url, response, bulk)
+                    location = _header(response, b"location")
+            except BaseException:  # also where it is cancelled while it lets go of the connection
+                if answer:
+                    answer.lease.release()
+                raise
+            if answer:
+                return answer
             try:
                 url = url.join(location)
             except (httpx.InvalidURL, ValueError):
@@ -162,6 +171,8 @@ class Fetcher:
                 if declared is None:
                     lease.grow(len(piece))
                 pieces.append(piece)
+                if len(pieces) > _CRUMBS + received // _CRUMB:
+                    raise errors.SourceFailed("The source sends the file in crumbs, each of which costs time; send the bytes.")
             if not received:
                 raise errors.SourceFailed("The source answered nothing; look whether the address opens, or send the bytes.")
             return _Answer(url, media_type, b"".join(pieces), lease)

@@ -39,6 +39,8 @@ def fetching(serve: Callable[..., Served], hosts: Hosts) -> Served:
         f"http://127.0.0.1:{hosts.listed.port}",
         f"http://127.0.0.1:{hosts.second.port}",
         f"http://localhost:{hosts.inside.port}",
+        "http://127.0.0.1:1",
+        "http://no-such-host.invalid",
     )
     limits = {"max_mebibytes": 1, "mebibytes_in_flight": 8, "wait_seconds": 1, "max_fetches": 8}
     return serve("classify", sources=",".join(sources), idle_seconds=1, timeout_seconds=3, **limits).until_ready()

@@ -141,6 +141,15 @@ class _Handler(BaseHTTPRequestHandler):
             while True:
                 self.wfile.write(bytes(65536))
 
+    def _crumbs(self) -> None:
+        """Chunks of one byte, as many as anybody takes."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"1\r\n0\r\n" * 10_000)
+
     def _boast(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(10**15))
