@@ -1,7 +1,7 @@
 """What a IIIF image server's renditions do to the answers of ``classify``: ``python -m benchmarks.renditions``.
 
-Debian's iipimage-server, at its own JPEG quality, serves the samples. The shipped model is asked with the photograph itself, and
-by ``image_url`` for the rendition of the size that it needs, and for one of the photograph's own size.
+Debian's iipimage-server, at its own JPEG quality, serves the samples. The shipped model is asked with the photograph, and by
+``image_url`` for the rendition of the size that it needs, and for one of the photograph's own size.
 """
 
 from __future__ import annotations
