@@ -11,7 +11,8 @@ import typer
 from maquette.client.client import IN_FLIGHT, PATIENCE
 from maquette.client.errors import make
 from maquette.client.services import Service
-from maquette.commands import asking, runner
+from maquette.commands import asking, manifests, runner
+from maquette.commands.manifests import ManifestOption
 from maquette.commands.options import (
     Ca,
     ColumnsFile,
@@ -19,13 +20,14 @@ from maquette.commands.options import (
     InFlight,
     Key,
     Output,
-    Paths,
+    PathsOrManifest,
     Patience,
     Server,
     Timeout,
     connected,
     found_in,
 )
+from maquette.maps.catalogue import Collection
 from maquette.masks import explanations
 from maquette.records import linked_data, log_lines, records
 from maquette.records.answer_log import AnswerLog
@@ -45,7 +47,8 @@ class ClassifyFormat(StrEnum):
 
 
 def classify(
-    paths: Paths,
+    paths: PathsOrManifest = None,
+    manifest: ManifestOption = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="Types per photograph.", show_default=str(_TOP_K))] = None,
     id_from: IdFromOption = None,
     columns: ColumnsFile = None,
@@ -75,9 +78,20 @@ def classify(
         if top_k and top_k > len(model.labels):
             raise make("PARAMETER_INVALID", f"--top-k takes 1 to {len(model.labels)}: the model has no more types.")
         count = top_k or min(_TOP_K, len(model.labels))
-        collection = asking.collection(found_in(paths), id_from, columns)
+        if manifest and (id_from or columns or (chosen and linked_data.document(chosen, []))):
+            raise make(
+                "PARAMETER_INVALID", "--manifest has ids and a form of its own; leave out --id-from, --columns, --format."
+            )
+        size = None if explain else manifests.least(model.input)
+        brought = manifests.bring(manifest, paths, output, size) if manifest else None
+        if brought:
+            collection = Collection(brought.found, brought.ids)
+        else:
+            collection = asking.collection(found_in(manifests.some(paths)), id_from, columns)
         asking.refuse_sources([output], collection.found, columns)
         document = linked_data.document(chosen, collection.ids) if chosen else None
+        if brought:
+            document = brought.document("classify", output, chosen)
         plain = Format(chosen.value) if chosen and not document else None
         places = explanations.places(collection.found, explain) if explain else []
         # Pictures that explain are on disk, and not in the log: with them every photograph is asked about.
@@ -89,7 +103,7 @@ def classify(
 
         with AnswerLog(kept, Service.CLASSIFY, (log_lines.VERSION, model.version), {"top_k": count}) as log:
             made = asking.answered(collection, log, many, model.version)
-            total = len(collection.found)
+            made, total = (brought.and_failed(made), brought.total) if brought else (made, len(collection.found))
             outcome = runner.write(made, total, records.CLASSIFY, plain, output, doing="classify", document=document)
             outcome.skip(log.reused)
             if outcome.whole:

@@ -10,7 +10,8 @@ import typer
 from maquette.client.client import IN_FLIGHT, PATIENCE
 from maquette.client.errors import make
 from maquette.client.services import Service
-from maquette.commands import asking, drawing, provenance, runner
+from maquette.commands import asking, drawing, manifests, provenance, runner
+from maquette.commands.manifests import ManifestOption
 from maquette.commands.options import (
     Ca,
     Chosen,
@@ -19,7 +20,7 @@ from maquette.commands.options import (
     InFlight,
     Key,
     Overwrite,
-    Paths,
+    PathsOrManifest,
     Patience,
     ReplaceMine,
     Server,
@@ -29,6 +30,7 @@ from maquette.commands.options import (
     found_in,
 )  # fmt: skip
 from maquette.maps import cluster_map
+from maquette.maps.catalogue import Collection
 from maquette.maps.gather import Gathered
 from maquette.records import log_lines, records
 from maquette.records.answer_log import AnswerLog
@@ -39,7 +41,8 @@ CSV, PAGE, ANSWERS = "works.csv", "map.html", "answers.jsonl"
 
 def cluster(
     context: typer.Context,
-    paths: Paths,
+    paths: PathsOrManifest = None,
+    manifest: ManifestOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +71,13 @@ def cluster(
         if columns and not (report or id_from):
             raise make("PARAMETER_INVALID", "--columns colours the map; give it with -o REPORT, a folder, or with --id-from.")
         model, groups = client.model(Service.CLUSTER_ASSIGN), client.clusters()
-        collection = asking.collection(found_in(paths), id_from, columns)
+        if manifest and (id_from or columns):
+            raise make("PARAMETER_INVALID", "--manifest has ids of its own; leave out --id-from and --columns.")
+        brought = manifests.bring(manifest, paths, output, manifests.least(model.input)) if manifest else None
+        if brought:
+            collection = Collection(brought.found, brought.ids)
+        else:
+            collection = asking.collection(found_in(manifests.some(paths)), id_from, columns)
         asking.refuse_sources([output], collection.found, columns)
         gathered = Gathered("embedding")
         kept = drawing.folder(report) / ANSWERS if report else log_lines.beside(output)
@@ -80,13 +89,15 @@ def cluster(
             made = asking.answered(
                 collection, log, lambda todo: client.assign_many(todo, neighbours, in_flight=in_flight), model.version
             )
+            made = gathered.through(collection, made) if report else made
             outcome = runner.write(
-                gathered.through(collection, made) if report else made,
-                len(collection.found),
+                brought.and_failed(made) if brought else made,
+                brought.total if brought else len(collection.found),
                 records.CLUSTER,
                 Format.CSV if report else format_,
                 report / CSV if report else output,
                 doing="cluster",
+                document=brought.document("cluster", output, format_) if brought and not report else None,
                 placing=log.wrote if report else None,
             )
             outcome.skip(log.reused)
@@ -95,7 +106,7 @@ def cluster(
                 page = drawing.draw(
                     report / PAGE,
                     lambda: cluster_map.page(
-                        drawing.title_of(paths),
+                        drawing.title_of(paths) if paths else manifest or "",
                         gathered.by_object(),
                         groups.clusters,
                         collection,

@@ -10,7 +10,8 @@ import typer
 from maquette.client.client import IN_FLIGHT, PATIENCE
 from maquette.client.errors import make
 from maquette.client.services import Service
-from maquette.commands import asking, drawing, provenance, runner
+from maquette.commands import asking, drawing, manifests, provenance, runner
+from maquette.commands.manifests import ManifestOption
 from maquette.commands.options import (
     Ca,
     ChosenOrParquet,
@@ -20,7 +21,7 @@ from maquette.commands.options import (
     Key,
     Output,
     Overwrite,
-    Paths,
+    PathsOrManifest,
     Patience,
     Server,
     Timeout,
@@ -28,6 +29,7 @@ from maquette.commands.options import (
     found_in,
 )  # fmt: skip
 from maquette.maps import latent_map
+from maquette.maps.catalogue import Collection
 from maquette.maps.gather import Gathered
 from maquette.records import log_lines, records
 from maquette.records.answer_log import AnswerLog
@@ -35,7 +37,8 @@ from maquette.records.answer_log import AnswerLog
 
 def embed(
     context: typer.Context,
-    paths: Paths,
+    paths: PathsOrManifest = None,
+    manifest: ManifestOption = None,
     output: Output = None,
     page: Annotated[
         Path | None, typer.Option(dir_okay=False, metavar="FILE.html", help="Also draw the latent plane, in one file.")
@@ -60,7 +63,13 @@ def embed(
         if page and output and page.absolute() == output.absolute():
             raise make("PARAMETER_INVALID", "--output and --page are two files.")
         model, space = client.model(Service.EMBED_LATENT), client.space()
-        collection = asking.collection(found_in(paths), id_from, columns)
+        if manifest and (id_from or columns):
+            raise make("PARAMETER_INVALID", "--manifest has ids of its own; leave out --id-from and --columns.")
+        brought = manifests.bring(manifest, paths, output, manifests.least(model.input)) if manifest else None
+        if brought:
+            collection = Collection(brought.found, brought.ids)
+        else:
+            collection = asking.collection(found_in(manifests.some(paths)), id_from, columns)
         asking.refuse_sources([output, page], collection.found, columns)
         shape = records.embed_shape(space.dimensions, space.feature_dimensions if features else 0)
         gathered, drawn = Gathered("latent"), None
@@ -73,14 +82,16 @@ def embed(
                 space.model_version,
             )
             made = gathered.through(collection, made) if page else made
-            outcome = runner.write(made, len(collection.found), shape, format_, output, doing="embed")
+            made, total = (brought.and_failed(made), brought.total) if brought else (made, len(collection.found))
+            document = brought.document("embed", output, format_) if brought else None
+            outcome = runner.write(made, total, shape, format_, output, doing="embed", document=document)
             outcome.skip(log.reused)
             draws = page is not None and bool(gathered.works) and not outcome.stopped
             if page and draws:
                 drawn = drawing.draw(
                     page,
                     lambda: latent_map.page(
-                        drawing.title_of(paths),
+                        drawing.title_of(paths) if paths else manifest or "",
                         gathered.by_object(),
                         space,
                         collection,

@@ -15,13 +15,14 @@ from maquette.client.client import IN_FLIGHT, PATIENCE, Client
 from maquette.client.errors import PASSING, FileFailed, make
 from maquette.client.guidance import adapter_of
 from maquette.client.services import Service
-from maquette.commands import runner
+from maquette.commands import manifests, runner
+from maquette.commands.manifests import ManifestOption
 from maquette.commands.options import (
     Ca,
     Chosen,
     InFlight,
     Key,
-    Paths,
+    PathsOrManifest,
     Patience,
     Server,
     TextFormat,
@@ -51,10 +52,11 @@ class FrameName(StrEnum):
 
 
 def mask(
-    paths: Paths,
     output: Annotated[
         Path, typer.Option("--output", "-o", file_okay=False, help="Folder for the masks; sub-folders are kept.")
     ],
+    paths: PathsOrManifest = None,
+    manifest: ManifestOption = None,
     tool: Annotated[
         Tool | None, typer.Option("--for", help="Name masks as this program wants them.", show_default="IMG.jpg.png")
     ] = None,
@@ -101,12 +103,18 @@ def mask(
             raise make("PARAMETER_INVALID", "--threshold takes a number above 0 and below 1.")
         if watch and dry_run:
             raise make("PARAMETER_INVALID", "--watch writes masks and --dry-run does not; choose one.")
+        if manifest and (watch or learn or learn_from or id_from):
+            raise make(
+                "PARAMETER_INVALID", "--manifest has ids of its own and is read once; leave out --id-from, --watch, --learn."
+            )
         settings = Settings(output_kind.value, frame.value, threshold, adapter_of(adapter))
+        brought = manifests.bring(manifest, paths, output, None) if manifest else None
+        named = [] if brought else manifests.some(paths)
         if learn or learn_from:
             if adapter or dry_run or replace_mine or output_kind is OutputKind.CUTOUT:
                 refused = "--learn makes an adapter, from masks that stay as they are"
                 raise make("PARAMETER_INVALID", f"{refused}; leave out --adapter, --dry-run, --replace-mine and cut-outs.")
-            pairs = learning.examples(found_in(paths), learn_from or output, tool, corrected=not learn_from)
+            pairs = learning.examples(found_in(named), learn_from or output, tool, corrected=not learn_from)
             settings = replace(settings, adapter=_learnt(client, pairs, frame, report.parent if report else output))
         order = Order(output, settings, tool, overwrite, replace_mine)
         contact = ContactSheet(output, order.settings, replace_mine=replace_mine) if sheet else None
@@ -115,14 +123,14 @@ def mask(
             with interruptible() as stop:
                 typer.echo("Watching; Ctrl-C ends it.", err=True)
                 watched = _Watch(client, order, version, in_flight, contact)
-                made = watched.records(Arrivals(paths, stop, settled), stop)
+                made = watched.records(Arrivals(named, stop, settled), stop)
                 # A table would wait for the end.
                 chosen = format_ or (None if report else TextFormat.JSONL)
                 made = _with_ids(made, id_from, lambda file: watched.jobs[Path(file)].photograph.name)
                 outcome = runner.write(made, None, records.MASK, chosen, report, doing="mask")
             jobs = list(watched.jobs.values())
         else:
-            jobs = _planned(found_in(paths), order)
+            jobs = _planned(brought.found if brought else found_in(named), order)
             if dry_run:
                 _say_plan(jobs, format_, report)
                 return
@@ -130,7 +138,9 @@ def mask(
             answers = runner.answered(_to_do(jobs), run.ask(client, jobs, order, in_flight))
             within = {str(job.photograph.path): job.photograph.name for job in jobs}
             made = _with_ids(run.written(jobs, answers, order, version), id_from, within.__getitem__)
-            outcome = runner.write(made, len(jobs), records.MASK, format_, report, doing="mask")
+            made, total = (brought.and_failed(brought.with_ids(made)), brought.total) if brought else (made, len(jobs))
+            document = brought.document("mask", report, format_) if brought else None
+            outcome = runner.write(made, total, records.MASK, format_, report, doing="mask", document=document)
         _end(outcome, jobs, contact, output)
 
 

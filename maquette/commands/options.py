@@ -19,6 +19,9 @@ from maquette.masks import sources
 from maquette.records.writers import Format
 
 Paths = Annotated[list[Path], typer.Argument(exists=True, metavar="FILES|FOLDERS...", help="Photographs, or folders of them.")]
+PathsOrManifest = Annotated[
+    list[Path] | None, typer.Argument(exists=True, metavar="[FILES|FOLDERS...]", help="Photographs, or folders of them.")
+]
 Server = Annotated[
     str, typer.Option(envvar="MAQUETTE_SERVER", help="HOST, or HOST:PORT of the service; after grpcs:// or https:// with TLS.")
 ]

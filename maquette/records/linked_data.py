@@ -23,7 +23,7 @@ from maquette.records.records import Record
 LINKED_ART_CONTEXT = "https://linked.art/ns/v1/linked-art.json"
 ANNOTATION_CONTEXT = "http://www.w3.org/ns/anno.jsonld"
 # The annotation vocabulary has no word for it; W3C's Internationalization Tag Set has: a tool's confidence, 0 to 1.
-_CONFIDENCE = {
+CONFIDENCE = {
     "confidence": {
         "@id": "http://www.w3.org/2005/11/its/rdf#taConfidence",
         "@type": "http://www.w3.org/2001/XMLSchema#double",
@@ -45,7 +45,7 @@ def linked_art(*views: Record) -> dict[str, Any]:
     certain = len(best) == 1 and not any(record["abstained"] for record in views)
     found: dict[str, Any] = {
         "@context": LINKED_ART_CONTEXT,
-        "id": _named("maquette object", given) if given else _named(_uri(first["sha256"]), "object"),
+        "id": named("maquette object", given) if given else named(_uri(first["sha256"]), "object"),
         "type": "HumanMadeObject",
         "_label": f"Object {given}" if given else f"Object in {PurePath(first['file']).name}",
     }
@@ -96,10 +96,10 @@ def _type(prediction: dict[str, Any]) -> dict[str, Any]:
 def web_annotation(record: Record) -> dict[str, Any]:
     """The record as an annotation that classifies the photograph; candidates the model abstained from are a Choice."""
     uri = _uri(record["sha256"])
-    bodies = [_body(prediction) for prediction in record["predictions"]]
+    bodies = [body_of_type(prediction) for prediction in record["predictions"]]
     return {
-        "@context": [ANNOTATION_CONTEXT, _CONFIDENCE],
-        "id": _named(uri, f"annotation {record['model_version']}"),
+        "@context": [ANNOTATION_CONTEXT, CONFIDENCE],
+        "id": named(uri, f"annotation {record['model_version']}"),
         "type": "Annotation",
         "motivation": "classifying",
         "creator": {"type": "Software", "name": _software(record)},
@@ -109,7 +109,8 @@ def web_annotation(record: Record) -> dict[str, Any]:
     }
 
 
-def _body(prediction: dict[str, Any]) -> dict[str, Any]:
+def body_of_type(prediction: dict[str, Any]) -> dict[str, Any]:
+    """What an annotation says of a type: its authority record, or its name where there is none."""
     facts = {"purpose": "classifying", "confidence": round(prediction["probability"], 6)}
     if prediction.get("uri"):
         return {"type": "SpecificResource", "source": prediction["uri"], "label": prediction["name"], **facts}
@@ -134,7 +135,8 @@ def _uri(sha256: str) -> str:
     return f"ni:///sha-256;{digest}"
 
 
-def _named(uri: str, what: str) -> str:
+def named(uri: str, what: str) -> str:
+    """A name for what is said of ``uri``, the same each time it is said."""
     return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{uri}#{what}')}"
 
 

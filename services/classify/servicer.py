@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from protos.maquette.classify.v1 import classify_pb2 as pb
@@ -26,21 +27,17 @@ class Servicer(classify_pb2_grpc.ClassifyServiceServicer):
         self._runtime = runtime
 
     async def Classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
-        async with self._runtime.place():
-            return await self._answer(request)
+        return await self._answer(request)
 
     def ClassifyStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.ClassifyStreamResponse]:
-        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.ClassifyStreamResponse)
+        return grpc_server.stream(self._runtime, requests, partial(self._answer, bulk=True), pb.ClassifyStreamResponse)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
 
-    async def _stream_item(self, request: pb.ClassifyRequest) -> pb.ClassifyResponse:
-        return await self._answer(request, bulk=True)
-
     async def _answer(self, request: pb.ClassifyRequest, *, bulk: bool = False) -> pb.ClassifyResponse:
         parameters = self._runtime.parse(grpc_server.chosen(request, "top_k", "confidence", "explain"))
-        return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
+        return message(self._runtime, await grpc_server.answer(self._runtime, request, parameters, bulk=bulk))
 
 
 def message(runtime: ClassifyRuntime, answer: Classification) -> pb.ClassifyResponse:

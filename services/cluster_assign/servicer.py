@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from protos.maquette.cluster_assign.v1 import cluster_assign_pb2 as pb
@@ -24,11 +25,10 @@ class Servicer(cluster_assign_pb2_grpc.ClusterAssignServiceServicer):
         self._runtime = runtime
 
     async def Assign(self, request: pb.AssignRequest, context: Any) -> pb.AssignResponse:
-        async with self._runtime.place():
-            return await self._answer(request)
+        return await self._answer(request)
 
     def AssignStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.AssignStreamResponse]:
-        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.AssignStreamResponse)
+        return grpc_server.stream(self._runtime, requests, partial(self._answer, bulk=True), pb.AssignStreamResponse)
 
     async def ListClusters(self, request: pb.ListClustersRequest, context: Any) -> pb.ListClustersResponse:
         return clusters(self._runtime, parse(Page, {"page_size": request.page_size, "page_token": request.page_token}))
@@ -36,12 +36,9 @@ class Servicer(cluster_assign_pb2_grpc.ClusterAssignServiceServicer):
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
 
-    async def _stream_item(self, request: pb.AssignRequest) -> pb.AssignResponse:
-        return await self._answer(request, bulk=True)
-
     async def _answer(self, request: pb.AssignRequest, *, bulk: bool = False) -> pb.AssignResponse:
         parameters = self._runtime.parse(grpc_server.chosen(request, "neighbours"))
-        return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
+        return message(self._runtime, await grpc_server.answer(self._runtime, request, parameters, bulk=bulk))
 
 
 def message(runtime: ClusterRuntime, answer: Assignment) -> pb.AssignResponse:

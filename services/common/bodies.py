@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from services.common import errors, images
 from services.common.admission import Lease
+from services.common.fetching import FIELD as IMAGE_URL
 from services.common.forms import FIELD, FILES, ID, MOST_FILES, OVERHEAD, Fields, File, Form, media_type
 from services.common.runtime import Runtime
 
@@ -33,7 +34,8 @@ async def read_raw(request: Request, runtime: Runtime[Any, Any, Any]) -> bytes:
     if not kind or kind.startswith("image/") or kind == "application/octet-stream":
         return b"".join([piece async for piece in pieces(request, runtime, images.too_many_bytes(limits), limits.max_bytes)])
     raise errors.ImageMissing(
-        "Send the photograph as multipart with a file in `image`, as a raw image/* body, or as JSON with base64 in `image`."
+        "Send the photograph as multipart with a file in `image`, as a raw image/* body, or as JSON with base64 in `image`; or "
+        f"its address in `{IMAGE_URL}`."
     )
 
 
@@ -42,7 +44,7 @@ def is_json(request: Request) -> bool:
 
 
 async def read_json(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[bytes, dict[str, Any]]:
-    """The photograph of a JSON object, in base64 in `image`, and what else the object has.
+    """The photograph of a JSON object, in base64 in `image`, and what else the object has; none where it has an address.
 
     Raises ``ImageMissing``, ``ImageTooManyBytes``, and what :func:`pieces` does.
     """
@@ -62,7 +64,7 @@ async def read_json(request: Request, runtime: Runtime[Any, Any, Any]) -> tuple[
 def _from_json(body: bytes) -> tuple[bytes, dict[str, Any]]:
     try:
         values = from_json(body, allow_inf_nan=False)
-        data = base64.b64decode(values.pop(FIELD), validate=True)
+        data = base64.b64decode(values.pop(FIELD), validate=True) if FIELD in values or IMAGE_URL not in values else b""
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         raise errors.ImageMissing("Send a JSON object with the photograph in base64 as `image`.") from None
     return data, values
@@ -130,6 +132,10 @@ def merged(request: Request, given: Iterable[tuple[str, Any]] = ()) -> dict[str,
                 "send it once, in the query or the body."
             )
     return values
+
+
+def has_address(request: Request, given: Iterable[tuple[str, Any]]) -> bool:
+    return IMAGE_URL in request.query_params or any(name == IMAGE_URL for name, _ in given)
 
 
 def astray(file: File, wanted: str) -> errors.ImageMissing:

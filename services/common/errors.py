@@ -2,6 +2,7 @@
 
 MaquetteError
 ├── ImageMissing  ImageUndecodable  ImageTruncated  ImageFormatUnsupported  ImageTooManyBytes  ImageTooManyPixels
+├── SourceNotAllowed  SourceFailed  SourceTimeout
 ├── ParameterInvalid  AdapterMismatch
 ├── Unauthenticated
 ├── Overloaded  DeadlineExceeded  NotReady
@@ -55,6 +56,18 @@ class ImageTooManyBytes(MaquetteError):
 
 class ImageTooManyPixels(MaquetteError):
     code = "IMAGE_TOO_MANY_PIXELS"
+
+
+class SourceNotAllowed(MaquetteError):
+    code = "SOURCE_NOT_ALLOWED"
+
+
+class SourceFailed(MaquetteError):
+    code = "SOURCE_FAILED"
+
+
+class SourceTimeout(MaquetteError):
+    code = "SOURCE_TIMEOUT"
 
 
 class ParameterInvalid(MaquetteError):
@@ -112,6 +125,10 @@ TABLE: dict[str, Row] = {
     "IMAGE_FORMAT_UNSUPPORTED": Row("The image format is not supported", 415, grpc.StatusCode.INVALID_ARGUMENT),
     "IMAGE_TOO_MANY_BYTES": Row("The image file is too large", 413, grpc.StatusCode.INVALID_ARGUMENT),
     "IMAGE_TOO_MANY_PIXELS": Row("The image has too many pixels", 413, grpc.StatusCode.INVALID_ARGUMENT),
+    # A photograph by its address. Not 502: programs and proxies send such a request again, which helps against no 404.
+    "SOURCE_NOT_ALLOWED": Row("The photograph's address is not allowed", 403, grpc.StatusCode.PERMISSION_DENIED),
+    "SOURCE_FAILED": Row("The photograph could not be fetched", 424, grpc.StatusCode.FAILED_PRECONDITION),
+    "SOURCE_TIMEOUT": Row("The photograph was not fetched in time", 504, grpc.StatusCode.DEADLINE_EXCEEDED),
     "PARAMETER_INVALID": Row("A parameter is invalid", 422, grpc.StatusCode.INVALID_ARGUMENT),
     "ADAPTER_MISMATCH": Row("The adapter is another model's", 409, grpc.StatusCode.FAILED_PRECONDITION),
     "UNAUTHENTICATED": Row("The API key is missing or wrong", 401, grpc.StatusCode.UNAUTHENTICATED),

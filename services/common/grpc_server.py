@@ -22,6 +22,7 @@ from services.common import errors, telemetry
 from services.common.admission import Lease
 from services.common.grpc_calls import HEADROOM, MOST_RPCS, Interceptor, status_of
 from services.common.in_order import LONGEST_ID, in_order
+from services.common.photograph import photograph_of
 from services.common.runtime import Runtime
 from services.common.settings import url_host
 
@@ -106,6 +107,13 @@ class Server:
         await stopping
 
 
+async def answer(runtime: Runtime[Any, Any, Any], request: Any, parameters: Any, *, bulk: bool = False) -> Any:
+    """The answer to the photograph of ``request``, which has ``image`` or ``image_url``. Raises any of the domain errors."""
+    address = request.image_url if request.HasField("image_url") else None
+    async with photograph_of(runtime, request.image, address, parameters, bulk=bulk) as image, runtime.place(bulk=bulk):
+        return await runtime.answer(image, parameters, bulk=bulk)
+
+
 async def stream(
     runtime: Runtime[Any, Any, Any],
     requests: AsyncIterator[tuple[Any, Lease]],
@@ -114,8 +122,8 @@ async def stream(
 ) -> AsyncIterator[Any]:
     """Answers in the order of the requests, a bounded number at work; reading stops while the caller does not read.
 
-    ``requests`` carry ``id`` and ``request``, each with its bytes' lease; ``answer(request)`` gives the response; both outcomes
-    come back in an ``envelope(id=, response= | error=)``.
+    ``requests`` carry ``id`` and ``request``, each with its bytes' lease; ``answer(request)`` takes a place and gives the
+    response; both outcomes come back in an ``envelope(id=, response= | error=)``.
     """
 
     async def item(received: tuple[Any, Lease]) -> Any:
@@ -124,8 +132,7 @@ async def stream(
             if len(request.id) > LONGEST_ID:
                 raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
             runtime.require_ready()
-            async with runtime.place(bulk=True):
-                response = await answer(request.request)
+            response = await answer(request.request)
             lease.resize(response.ByteSize())
             return response
         finally:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.common import batches, errors, forms, http, images, schemas
+from services.common.fetching import FIELD as IMAGE_URL
+from services.common.fetching import LONGEST as LONGEST_ADDRESS
 from services.common.in_order import LONGEST_ID
 from services.common.operations import Operation
 
@@ -31,10 +33,11 @@ _PROBLEM = {
 _REQUEST_ID = {"description": "Your own, or one made here; the log knows it.", "schema": {"type": "string"}}
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
 _OWN_ID = "Your own id of the photograph, given back."
+_ADDRESS = "Where the photograph is, instead of the photograph: on a host that the service fetches from (MAQUETTE_SOURCES)."
 _ONE = (
     f"The photograph is the body, as {', '.join(images.MEDIA_TYPES)} or without a name, or a file of a form, or in base64 in a "
-    "JSON object; parameters may then be fields of the form or the object as well. A parameter that is given twice with two "
-    "values is refused."
+    f"JSON object; or `{IMAGE_URL}` says where it is. Parameters may be fields of the form or the object as well. A parameter "
+    "that is given twice with two values is refused."
 )
 _MANY = {
     "Batch": (
@@ -139,6 +142,11 @@ class _Described:
             described["requestBody"] = {"required": True, "content": self._body()}
         return described | ({"deprecated": True} if operation.instead else {})
 
+    @property
+    def _one_photograph(self) -> bool:
+        operation = self._operation
+        return operation.method == "POST" and not operation.request and not operation.form_of_many
+
     def _for_many(self) -> str:
         return ", for many photographs" if self._operation.form_of_many in ("Batch", "Archive") else ""
 
@@ -155,12 +163,12 @@ class _Described:
             return f"Deprecated, and gone with the next minor version: use {operation.instead}. {old}".strip()
         if operation.form_of_many:
             return _MANY[operation.form_of_many]
-        return f"{summary} {_ONE}" if operation.method == "POST" and not operation.request else summary
+        return f"{summary} {_ONE}" if self._one_photograph else summary
 
     def _codes(self) -> list[str]:
         if self._operation.method == "GET":
             return ["PARAMETER_INVALID", "UNAUTHENTICATED", "NOT_READY", "INTERNAL"]
-        return [code for code in errors.TABLE if not self._operation.request or not code.startswith("IMAGE_")]
+        return [code for code in errors.TABLE if not self._operation.request or not code.startswith(("IMAGE_", "SOURCE_"))]
 
     def _own(self, *, objects: bool) -> dict[str, Any]:
         """The schemas of its parameters: those that are JSON objects, which a body has, or the others, which the query has."""
@@ -170,7 +178,7 @@ class _Described:
 
     def _parameters(self) -> list[dict[str, Any]]:
         own = self._own(objects=False)
-        if self._operation.method == "POST" and not self._operation.request and not self._operation.form_of_many:
+        if self._one_photograph:
             own[forms.ID] = {"type": "string", "maxLength": LONGEST_ID, "description": _OWN_ID}
         return [
             {"name": name, "in": "query", "required": False, "description": each.pop("description", ""), "schema": each}
@@ -200,12 +208,12 @@ class _Described:
                 properties = {forms.ID: ids | {"description": description}, **properties}
             # No `required`: generated programs send what is required first, and the ids would come after the files.
             return {"multipart/form-data": {"schema": {"type": "object", "properties": properties}}}
-        form = {forms.FIELD: {**binary, "description": "The photograph."}, **as_text}
+        form = {forms.FIELD: {**binary, "description": "The photograph."}, IMAGE_URL: _address(), **as_text}
         encoded = {forms.FIELD: {"type": "string", "format": "byte", "description": "The photograph, in base64."}}
-        given = encoded | self._own(objects=True)
+        given = encoded | {IMAGE_URL: _address()} | self._own(objects=True)
         return {
-            "multipart/form-data": {"schema": {"type": "object", "required": [forms.FIELD], "properties": form}},
-            http.JSON: {"schema": {"type": "object", "required": [forms.FIELD], "properties": given}},
+            "multipart/form-data": {"schema": {"type": "object", "properties": form}},
+            http.JSON: {"schema": {"type": "object", "properties": given}},
             "application/octet-stream": {"schema": binary},
         }
 
@@ -230,6 +238,10 @@ class _Described:
                 "content": _content(self._message),
             }
         return answer
+
+
+def _address() -> dict[str, Any]:
+    return {"type": "string", "format": "uri", "maxLength": LONGEST_ADDRESS, "description": _ADDRESS}
 
 
 def _batched(operations: Iterable[Operation]) -> set[str]:

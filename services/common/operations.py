@@ -17,9 +17,11 @@ from starlette.responses import Response
 
 from services.common import bodies, errors, forms, telemetry
 from services.common.batches import LINES, Rows, Streamed, Writer, array, lines, rows
+from services.common.fetching import FIELD as IMAGE_URL
 from services.common.http import JSON, Endpoint, as_json, wants
 from services.common.in_order import LONGEST_ID
 from services.common.parameters import parse
+from services.common.photograph import photograph_of
 from services.common.runtime import Runtime
 
 BATCH = "/batch"
@@ -124,7 +126,7 @@ def photograph_endpoint(
     render: Render,
     formerly_many: FormerlyMany | None = None,
 ) -> Endpoint:
-    """One photograph: a raw body, a form with one file in ``image``, or JSON with base64 there.
+    """One photograph: a raw body, a form with one file in ``image``, JSON with base64 there, or its address in ``image_url``.
 
     The parameter ``id`` is the caller's and comes back.
     ``batch`` is the path that takes many; ``formerly_many`` answers a form of them where this path did so before.
@@ -137,7 +139,7 @@ def photograph_endpoint(
                 files, given = await bodies.read_form(request, runtime)
                 if formerly_many and files and all(file.field == forms.FILES for file in files):
                     return await formerly_many(request, files, given)
-                data = bodies.the_one(files, batch)
+                data = bodies.the_one(files, batch) if files or not bodies.has_address(request, given) else b""
                 del files
             elif bodies.is_json(request):
                 data, values = await bodies.read_json(request, runtime)
@@ -148,8 +150,13 @@ def photograph_endpoint(
         id_ = values.pop(forms.ID, None)
         if id_ is not None and not (isinstance(id_, str) and len(id_) <= LONGEST_ID):
             raise errors.ParameterInvalid(f"Parameter `id` should have at most {LONGEST_ID} characters.")
-        async with runtime.place():
-            answer = message(await runtime.answer(data, runtime.parse(values)))
+        address = values.pop(IMAGE_URL, None)
+        if not isinstance(address, str | None):
+            raise errors.ParameterInvalid(f"Parameter `{IMAGE_URL}` should be an address as text.")
+        parameters = runtime.parse(values)
+        async with photograph_of(runtime, data, address, parameters) as photograph, runtime.place():
+            del data
+            answer = message(await runtime.answer(photograph, parameters))
         if id_ is not None:
             answer.id = id_
         return render(request, answer)

@@ -11,7 +11,6 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 from services.common import errors, images, models, telemetry, twins
 from services.common.admission import Budget
 from services.common.batching import Batcher
+from services.common.fetching import Fetcher
 from services.common.models import Tensors
 from services.common.parameters import parse
 from services.common.settings import Settings
@@ -66,13 +66,6 @@ _PIXEL_BYTES = 7
 _PIXELS_A_PLACE = 4_000_000
 
 
-@dataclass(slots=True)
-class Items:
-    """How many photographs or points a block of :meth:`Runtime.counted` is about; one until it knows better."""
-
-    count: int = 1
-
-
 class Runtime(Generic[Parameters, Answer, P]):
     """One service in one process. ``make_predictor`` builds its pure part from the verified bundle."""
 
@@ -95,6 +88,7 @@ class Runtime(Generic[Parameters, Answer, P]):
             "Too many photographs are being sent at once; try again after a pause.",
             gauge=telemetry.BYTES_RECEIVED,
         )
+        self.fetcher = Fetcher(settings, self.bytes)
         self._batches = asyncio.Semaphore(max(1, settings.max_streams // 4))
         self._most_pixels = settings.megapixels_in_flight * 1_000_000
         self._pixels = Budget(
@@ -151,6 +145,7 @@ class Runtime(Generic[Parameters, Answer, P]):
         self.drain()
         if self._batcher:
             await self._batcher.stop()
+        await self.fetcher.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -228,10 +223,9 @@ class Runtime(Generic[Parameters, Answer, P]):
         an item of a stream or a batch, which waits without a limit, for its caller is held back meanwhile.
         """
         with self.counted():
-            predictor, size = self.predictor, self.bundle.manifest.input
+            predictor = self.predictor
             predictor.check(parameters)
-            shrink_to = None if predictor.needs_full_size(parameters) else 2 * max(size.height, size.width)
-            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=shrink_to)
+            encoded = await self.in_thread(images.inspect, data, self.settings.limits, shrink_to=self.shrink_to(parameters))
             answered = encoded.width * encoded.height * self.bytes_per_pixel(parameters)
             pixels = max(encoded.cost, answered) // _PIXEL_BYTES
             if pixels > self._most_pixels:
@@ -249,14 +243,19 @@ class Runtime(Generic[Parameters, Answer, P]):
                     result: Answer = await self.in_thread(predictor.answer, photograph, outputs, parameters)
             return result
 
+    def shrink_to(self, parameters: Parameters) -> int | None:
+        """Pixels that the shorter side of a photograph needs; None: all there are."""
+        size = self.bundle.manifest.input
+        return None if self.predictor.needs_full_size(parameters) else 2 * max(size.height, size.width)
+
     def bytes_per_pixel(self, parameters: Parameters) -> int:
         """Bytes that making the answer takes for each pixel of the photograph's own size, where the service knows of any."""
         return 0
 
     @contextmanager
-    def counted(self) -> Iterator[Items]:
+    def counted(self) -> Iterator[telemetry.Items]:
         """Count the block's items under the code it ends with."""
-        items, code = Items(), "INTERNAL"
+        items, code = telemetry.Items(), "INTERNAL"
         try:
             yield items
             code = "OK"

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.common.images import Limits
 from services.common.keys import SHORTEST, Keys
+from services.common.sources import Source
+from services.common.sources import read as read_sources
 
 PREFIX = "MAQUETTE_"
 _ORIGIN = re.compile(r"https?://[^/\s,*]+")
@@ -92,6 +94,14 @@ class Settings(BaseSettings):
     connection_grace_seconds: float = Field(
         300.0, ge=1, description="longest that the streams of a gRPC connection may go on beyond its age"
     )
+    sources: Annotated[tuple[Source, ...], NoDecode] = Field(
+        (),
+        description=(
+            "hosts that photographs are fetched from by `image_url`, such as images.example.org:8443, separated by commas; "
+            "unset: none"
+        ),
+    )
+    max_fetches: int = Field(8, ge=1, le=256, description="photographs fetched from one of the sources at once")
     drain_seconds: float = Field(10.0, ge=0, description="time for calls in flight to finish after SIGTERM")
     api_key: SecretStr | None = Field(
         None, description="when set, callers must send it (x-api-key or Authorization: Bearer); at least 16 characters"
@@ -127,6 +137,11 @@ class Settings(BaseSettings):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"`{origin}` is no origin; one is like https://example.org, without a path")
         return origins
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        return read_sources(value) if isinstance(value, str) else value
 
     @field_validator("tls_certificate", "tls_key")
     @classmethod

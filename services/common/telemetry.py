@@ -62,6 +62,13 @@ class Call:
 _CURRENT: ContextVar[Call] = ContextVar("call")
 
 
+@dataclass(slots=True)
+class Items:
+    """How many photographs or points a piece of work is about; one until it knows better."""
+
+    count: int = 1
+
+
 def current() -> Call:
     """The call being answered in this context."""
     return _CURRENT.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,10 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
         self._runtime = runtime
 
     async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
-        async with self._runtime.place():
-            return await self._answer(request)
+        return await self._answer(request)
 
     def EmbedStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.EmbedStreamResponse]:
-        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.EmbedStreamResponse)
+        return grpc_server.stream(self._runtime, requests, partial(self._answer, bulk=True), pb.EmbedStreamResponse)
 
     async def Decode(self, request: pb.DecodeRequest, context: Any) -> pb.DecodeResponse:
         # No more than it takes to see that there are too many: a message holds twenty million.
@@ -45,12 +45,9 @@ class Servicer(embed_latent_pb2_grpc.EmbedLatentServiceServicer):
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
 
-    async def _stream_item(self, request: pb.EmbedRequest) -> pb.EmbedResponse:
-        return await self._answer(request, bulk=True)
-
     async def _answer(self, request: pb.EmbedRequest, *, bulk: bool = False) -> pb.EmbedResponse:
         parameters = self._runtime.parse(grpc_server.chosen(request, "features", "mask"))
-        return message(self._runtime, await self._runtime.answer(request.image, parameters, bulk=bulk))
+        return message(self._runtime, await grpc_server.answer(self._runtime, request, parameters, bulk=bulk))
 
 
 def message(runtime: EmbedRuntime, answer: Embedding) -> pb.EmbedResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from protos.maquette.remove_background.v1 import remove_background_pb2 as pb
@@ -30,22 +31,18 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
         self._runtime = runtime
 
     async def RemoveBackground(self, request: pb.RemoveBackgroundRequest, context: Any) -> pb.RemoveBackgroundResponse:
-        async with self._runtime.place():
-            return await self._answer(request)
+        return await self._answer(request)
 
     def RemoveBackgroundStream(
         self, requests: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[pb.RemoveBackgroundStreamResponse]:
-        return grpc_server.stream(self._runtime, requests, self._stream_item, pb.RemoveBackgroundStreamResponse)
+        return grpc_server.stream(self._runtime, requests, partial(self._answer, bulk=True), pb.RemoveBackgroundStreamResponse)
 
     def Adapt(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[pb.AdaptResponse]:
         return adapt.stream(self._runtime, requests)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         return model(self._runtime)
-
-    async def _stream_item(self, request: pb.RemoveBackgroundRequest) -> pb.RemoveBackgroundResponse:
-        return await self._answer(request, bulk=True)
 
     async def _answer(self, request: pb.RemoveBackgroundRequest, *, bulk: bool = False) -> pb.RemoveBackgroundResponse:
         values = {
@@ -56,7 +53,8 @@ class Servicer(remove_background_pb2_grpc.RemoveBackgroundServiceServicer):
         }
         if request.HasField("hints"):
             values["hints"] = of_message(request.hints)
-        return message(self._runtime, await self._runtime.answer(request.image, self._runtime.parse(values), bulk=bulk))
+        parameters = self._runtime.parse(values)
+        return message(self._runtime, await grpc_server.answer(self._runtime, request, parameters, bulk=bulk))
 
 
 def message(runtime: RemovalRuntime, answer: Removal) -> pb.RemoveBackgroundResponse:

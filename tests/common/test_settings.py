@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common import settings
+from services.common import settings, sources
 from services.common.settings import SettingsError
 from tests.serving import ROOT
 
@@ -40,6 +41,8 @@ WRONG = {
     "TIMEOUT_SECONDS": "0",
     "CONNECTION_AGE_SECONDS": "0",
     "CONNECTION_GRACE_SECONDS": "0",
+    "SOURCES": "https://museum.example/page",
+    "MAX_FETCHES": "0",
     "DRAIN_SECONDS": "-1",
     "API_KEY": "fifteen letters",
     "API_KEYS_FILE": "/nowhere/keys.toml",
@@ -76,6 +79,93 @@ def test_a_name_that_is_no_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MAQUETTE_MAX_MEGABYTES", "8")
     monkeypatch.setenv("MAQUETTE_MAX_MEBIBYTES", "8")
     assert settings.load().unknown_variables() == ["MAQUETTE_MAX_MEGABYTES"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "*",
+        "*.example.org",
+        "ftp://example.org",
+        "example.org/a",
+        "example.org/",
+        "me@example.org",
+        "example.org?a",
+        "example.org#a",
+        "example.org:port",
+        "example.org:99999",
+        "example.org=",
+        "example.org=10.0.0.0/33",
+        "example.org=10.0.0.1/8",
+        "example.org=inside",
+        "exa mple.org",
+        "a.example.org,,b.example.org",
+        "-example.org",
+        "https://",
+        "example.org=10.0.0.0/8,EXAMPLE.org:443",
+    ],
+)
+def test_what_is_no_source(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("MAQUETTE_SOURCES", wrong)
+    with pytest.raises(
+        SettingsError, match=r"MAQUETTE_SOURCES: `.*` is (no source|listed twice); it should list hosts such as"
+    ):
+        settings.load()
+
+
+def test_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = (
+        "images.example.org, Images.Example.org:8443,http://iiif.lan=10.1.0.0/16,http://10.1.2.3:8080,bücher.example,[::1]:444"
+    )
+    monkeypatch.setenv("MAQUETTE_SOURCES", listed)
+    found = [(source.scheme, source.host, source.port, str(source.network)) for source in settings.load().sources]
+    assert found == [
+        ("https", "images.example.org", 443, "None"),
+        ("https", "images.example.org", 8443, "None"),
+        ("http", "iiif.lan", 80, "10.1.0.0/16"),
+        ("http", "10.1.2.3", 8080, "10.1.2.3/32"),
+        ("https", "xn--bcher-kva.example", 443, "None"),
+        ("https", "::1", 444, "::1/128"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "permitted"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("::ffff:93.184.216.34", True),
+        ("127.0.0.1", False),
+        ("0.0.0.0", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
+        ("169.254.169.254", False),
+        ("224.0.0.1", False),
+        ("240.0.0.1", False),
+        ("255.255.255.255", False),
+        ("192.0.2.1", False),
+        ("::", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("fe80::1%eth0", False),
+        ("fec0::1", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:169.254.169.254", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:5ef5:79fb:0:0:80ff:fffe", False),
+    ],
+)
+def test_addresses_that_only_a_setting_permits(address: str, permitted: bool) -> None:
+    public, *private = sources.read("images.example.org,iiif.lan=10.0.0.0/8,localhost=127.0.0.1")
+    assert public.permits(ipaddress.ip_address(address)) is permitted
+    inside = [source.permits(ipaddress.ip_address(address)) for source in private]
+    assert inside == [address == "10.1.2.3", address in ("127.0.0.1", "::ffff:127.0.0.1")]
 
 
 def test_a_certificate_wants_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from services.common.grpc_calls import MESSAGE_BYTES
 from tests import tiny
 from tests.files import encode
 from tests.serving import KINDS, Refused, Served, holding_upload, holding_uploads, on_both, read, until
+from tests.sources import test_image_url
 
 GOOD = tiny.picture()
 KEY = "correct horse battery"
@@ -36,6 +37,7 @@ MISTAKES: dict[str, Callable[[Served, str], Any]] = {
     "IMAGE_FORMAT_UNSUPPORTED": lambda served, transport: served.call(transport, encode(Image.new("RGB", (8, 8)), "GIF")),
     "IMAGE_TOO_MANY_BYTES": lambda served, transport: served.call(transport, GOOD + bytes(65 * 2**20)),
     "IMAGE_TOO_MANY_PIXELS": lambda served, transport: served.call(transport, encode(Image.new("1", (12_001, 10_000)))),
+    "SOURCE_NOT_ALLOWED": lambda served, transport: served.call(transport, b"", image_url="https://example.org/a.jpg"),
     "PARAMETER_INVALID": lambda served, transport: served.call(transport, GOOD, top_k=99),
 }
 # Rows that need a service of their own, or are HTTP's; each has its test below.
@@ -50,9 +52,14 @@ OTHERS = {
     "INTERNAL",
 }
 
+# Rows that need hosts of their own, tested beside those.
+OF_SOURCES = {"SOURCE_FAILED", "SOURCE_TIMEOUT"}
+
 
 def test_no_row_is_left_out() -> None:
-    assert MISTAKES.keys() | OTHERS == TABLE.keys()
+    assert MISTAKES.keys() | OTHERS | OF_SOURCES == TABLE.keys()
+    for code in OF_SOURCES:
+        assert hasattr(test_image_url, f"test_{code.lower()}"), code
     for code in OTHERS:
         assert f"test_{code.lower()}" in globals(), code
 

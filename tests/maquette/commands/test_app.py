@@ -143,7 +143,7 @@ def test_a_server_lost_half_way_fails_the_rest_by_name(maquette: Run, server: Se
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["classify"], "Missing argument"),
+        (["classify"], "Name photographs or folders of them, or a IIIF manifest with --manifest"),
         (["classify", "nowhere"], "does not exist"),
         (["classify", "empty"], "No photographs in empty"),
         (["classify", "photos", "--server", "ftp://x"], "'ftp://x' is no server"),

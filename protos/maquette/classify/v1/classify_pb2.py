@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/maquette/classify/v1/classify.proto\x12\x14maquette.classify.v1\x1a&protos/maquette/common/v1/common.proto\"\xc6\x01\n\x0f\x43lassifyRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12\x18\n\x05top_k\x18\x02 \x01(\rH\x00R\x04topK\x88\x01\x01\x12\x1d\n\x07\x65xplain\x18\x03 \x01(\x08H\x01R\x07\x65xplain\x88\x01\x01\x12\x13\n\x02id\x18\x04 \x01(\tH\x02R\x02id\x88\x01\x01\x12#\n\nconfidence\x18\x05 \x01(\x02H\x03R\nconfidence\x88\x01\x01\x42\x08\n\x06_top_kB\n\n\x08_explainB\x05\n\x03_idB\r\n\x0b_confidence\"\xa2\x01\n\nPrediction\x12\x14\n\x05label\x18\x01 \x01(\tR\x05label\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12 \n\x0bprobability\x18\x03 \x01(\x02R\x0bprobability\x12\x15\n\x03uri\x18\x04 \x01(\tH\x00R\x03uri\x88\x01\x01\x12\x1d\n\x07\x62roader\x18\x05 \x01(\tH\x01R\x07\x62roader\x88\x01\x01\x42\x06\n\x04_uriB\n\n\x08_broader\"\xb1\x03\n\x10\x43lassifyResponse\x12\x42\n\x0bpredictions\x18\x01 \x03(\x0b\x32 .maquette.classify.v1.PredictionR\x0bpredictions\x12\x1c\n\tabstained\x18\x02 \x01(\x08R\tabstained\x12#\n\rmodel_version\x18\x03 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x05 \x03(\tR\x05notes\x12%\n\x0b\x65xplanation\x18\x06 \x01(\x0cH\x00R\x0b\x65xplanation\x88\x01\x01\x12\x13\n\x02id\x18\x07 \x01(\tH\x01R\x02id\x88\x01\x01\x12X\n\x11\x61\x62stention_reason\x18\x08 \x01(\x0e\x32&.maquette.classify.v1.AbstentionReasonH\x02R\x10\x61\x62stentionReason\x88\x01\x01\x12\x1e\n\nconfidence\x18\t \x01(\x02R\nconfidenceB\x0e\n\x0c_explanationB\x05\n\x03_idB\x14\n\x12_abstention_reason\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"h\n\x15\x43lassifyStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12?\n\x07request\x18\x02 \x01(\x0b\x32%.maquette.classify.v1.ClassifyRequestR\x07request\"\xac\x01\n\x16\x43lassifyStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x44\n\x08response\x18\x02 \x01(\x0b\x32&.maquette.classify.v1.ClassifyResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome*\x7f\n\x10\x41\x62stentionReason\x12!\n\x1d\x41\x42STENTION_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41\x42STENTION_REASON_NO_SCULPTURE\x10\x01\x12$\n ABSTENTION_REASON_UNSURE_OF_TYPE\x10\x02\x32\xb8\x02\n\x0f\x43lassifyService\x12Y\n\x08\x43lassify\x12%.maquette.classify.v1.ClassifyRequest\x1a&.maquette.classify.v1.ClassifyResponse\x12o\n\x0e\x43lassifyStream\x12+.maquette.classify.v1.ClassifyStreamRequest\x1a,.maquette.classify.v1.ClassifyStreamResponse(\x01\x30\x01\x12Y\n\x08GetModel\x12%.maquette.classify.v1.GetModelRequest\x1a&.maquette.classify.v1.GetModelResponseB\x7f\n\x18org.maquette.classify.v1B\rClassifyProtoP\x01Z;maquette.example.org/protos/maquette/classify/v1;classifyv1\xaa\x02\x14Maquette.Classify.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*protos/maquette/classify/v1/classify.proto\x12\x14maquette.classify.v1\x1a&protos/maquette/common/v1/common.proto\"\xf6\x01\n\x0f\x43lassifyRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12\x18\n\x05top_k\x18\x02 \x01(\rH\x00R\x04topK\x88\x01\x01\x12\x1d\n\x07\x65xplain\x18\x03 \x01(\x08H\x01R\x07\x65xplain\x88\x01\x01\x12\x13\n\x02id\x18\x04 \x01(\tH\x02R\x02id\x88\x01\x01\x12#\n\nconfidence\x18\x05 \x01(\x02H\x03R\nconfidence\x88\x01\x01\x12 \n\timage_url\x18\x06 \x01(\tH\x04R\x08imageUrl\x88\x01\x01\x42\x08\n\x06_top_kB\n\n\x08_explainB\x05\n\x03_idB\r\n\x0b_confidenceB\x0c\n\n_image_url\"\xa2\x01\n\nPrediction\x12\x14\n\x05label\x18\x01 \x01(\tR\x05label\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12 \n\x0bprobability\x18\x03 \x01(\x02R\x0bprobability\x12\x15\n\x03uri\x18\x04 \x01(\tH\x00R\x03uri\x88\x01\x01\x12\x1d\n\x07\x62roader\x18\x05 \x01(\tH\x01R\x07\x62roader\x88\x01\x01\x42\x06\n\x04_uriB\n\n\x08_broader\"\xb1\x03\n\x10\x43lassifyResponse\x12\x42\n\x0bpredictions\x18\x01 \x03(\x0b\x32 .maquette.classify.v1.PredictionR\x0bpredictions\x12\x1c\n\tabstained\x18\x02 \x01(\x08R\tabstained\x12#\n\rmodel_version\x18\x03 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x05 \x03(\tR\x05notes\x12%\n\x0b\x65xplanation\x18\x06 \x01(\x0cH\x00R\x0b\x65xplanation\x88\x01\x01\x12\x13\n\x02id\x18\x07 \x01(\tH\x01R\x02id\x88\x01\x01\x12X\n\x11\x61\x62stention_reason\x18\x08 \x01(\x0e\x32&.maquette.classify.v1.AbstentionReasonH\x02R\x10\x61\x62stentionReason\x88\x01\x01\x12\x1e\n\nconfidence\x18\t \x01(\x02R\nconfidenceB\x0e\n\x0c_explanationB\x05\n\x03_idB\x14\n\x12_abstention_reason\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"h\n\x15\x43lassifyStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12?\n\x07request\x18\x02 \x01(\x0b\x32%.maquette.classify.v1.ClassifyRequestR\x07request\"\xac\x01\n\x16\x43lassifyStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x44\n\x08response\x18\x02 \x01(\x0b\x32&.maquette.classify.v1.ClassifyResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome*\x7f\n\x10\x41\x62stentionReason\x12!\n\x1d\x41\x42STENTION_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41\x42STENTION_REASON_NO_SCULPTURE\x10\x01\x12$\n ABSTENTION_REASON_UNSURE_OF_TYPE\x10\x02\x32\xb8\x02\n\x0f\x43lassifyService\x12Y\n\x08\x43lassify\x12%.maquette.classify.v1.ClassifyRequest\x1a&.maquette.classify.v1.ClassifyResponse\x12o\n\x0e\x43lassifyStream\x12+.maquette.classify.v1.ClassifyStreamRequest\x1a,.maquette.classify.v1.ClassifyStreamResponse(\x01\x30\x01\x12Y\n\x08GetModel\x12%.maquette.classify.v1.GetModelRequest\x1a&.maquette.classify.v1.GetModelResponseB\x7f\n\x18org.maquette.classify.v1B\rClassifyProtoP\x01Z;maquette.example.org/protos/maquette/classify/v1;classifyv1\xaa\x02\x14Maquette.Classify.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.classify.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030org.maquette.classify.v1B\rClassifyProtoP\001Z;maquette.example.org/protos/maquette/classify/v1;classifyv1\252\002\024Maquette.Classify.V1'
-  _globals['_ABSTENTIONREASON']._serialized_start=1279
-  _globals['_ABSTENTIONREASON']._serialized_end=1406
+  _globals['_ABSTENTIONREASON']._serialized_start=1327
+  _globals['_ABSTENTIONREASON']._serialized_end=1454
   _globals['_CLASSIFYREQUEST']._serialized_start=109
-  _globals['_CLASSIFYREQUEST']._serialized_end=307
-  _globals['_PREDICTION']._serialized_start=310
-  _globals['_PREDICTION']._serialized_end=472
-  _globals['_CLASSIFYRESPONSE']._serialized_start=475
-  _globals['_CLASSIFYRESPONSE']._serialized_end=908
-  _globals['_GETMODELREQUEST']._serialized_start=910
-  _globals['_GETMODELREQUEST']._serialized_end=927
-  _globals['_GETMODELRESPONSE']._serialized_start=929
-  _globals['_GETMODELRESPONSE']._serialized_end=996
-  _globals['_CLASSIFYSTREAMREQUEST']._serialized_start=998
-  _globals['_CLASSIFYSTREAMREQUEST']._serialized_end=1102
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=1105
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=1277
-  _globals['_CLASSIFYSERVICE']._serialized_start=1409
-  _globals['_CLASSIFYSERVICE']._serialized_end=1721
+  _globals['_CLASSIFYREQUEST']._serialized_end=355
+  _globals['_PREDICTION']._serialized_start=358
+  _globals['_PREDICTION']._serialized_end=520
+  _globals['_CLASSIFYRESPONSE']._serialized_start=523
+  _globals['_CLASSIFYRESPONSE']._serialized_end=956
+  _globals['_GETMODELREQUEST']._serialized_start=958
+  _globals['_GETMODELREQUEST']._serialized_end=975
+  _globals['_GETMODELRESPONSE']._serialized_start=977
+  _globals['_GETMODELRESPONSE']._serialized_end=1044
+  _globals['_CLASSIFYSTREAMREQUEST']._serialized_start=1046
+  _globals['_CLASSIFYSTREAMREQUEST']._serialized_end=1150
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=1153
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=1325
+  _globals['_CLASSIFYSERVICE']._serialized_start=1457
+  _globals['_CLASSIFYSERVICE']._serialized_end=1769
 # @@protoc_insertion_point(module_scope)

@@ -18,18 +18,20 @@ ABSTENTION_REASON_NO_SCULPTURE: AbstentionReason
 ABSTENTION_REASON_UNSURE_OF_TYPE: AbstentionReason
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("image", "top_k", "explain", "id", "confidence")
+    __slots__ = ("image", "top_k", "explain", "id", "confidence", "image_url")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URL_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     top_k: int
     explain: bool
     id: str
     confidence: float
-    def __init__(self, image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., explain: _Optional[bool] = ..., id: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
+    image_url: str
+    def __init__(self, image: _Optional[bytes] = ..., top_k: _Optional[int] = ..., explain: _Optional[bool] = ..., id: _Optional[str] = ..., confidence: _Optional[float] = ..., image_url: _Optional[str] = ...) -> None: ...
 
 class Prediction(_message.Message):
     __slots__ = ("label", "name", "probability", "uri", "broader")

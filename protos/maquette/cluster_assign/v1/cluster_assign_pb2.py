@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6protos/maquette/cluster_assign/v1/cluster_assign.proto\x12\x1amaquette.cluster_assign.v1\x1a&protos/maquette/common/v1/common.proto\"u\n\rAssignRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12#\n\nneighbours\x18\x02 \x01(\rH\x00R\nneighbours\x88\x01\x01\x12\x13\n\x02id\x18\x03 \x01(\tH\x01R\x02id\x88\x01\x01\x42\r\n\x0b_neighboursB\x05\n\x03_id\"4\n\nAssignment\x12\x18\n\x07\x63luster\x18\x01 \x01(\rR\x07\x63luster\x12\x0c\n\x01q\x18\x02 \x01(\x02R\x01q\"Q\n\tNeighbour\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x64istance\x18\x02 \x01(\x02R\x08\x64istance\x12\x18\n\x07\x63luster\x18\x03 \x01(\rR\x07\x63luster\"\x87\x01\n\x07\x43luster\x12\x0e\n\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size\x12\x1e\n\nsilhouette\x18\x03 \x01(\x02R\nsilhouette\x12\x1c\n\texemplars\x18\x04 \x03(\tR\texemplars\x12\x1a\n\x08outliers\x18\x05 \x03(\tR\x08outliers\"\xb7\x03\n\x0e\x41ssignResponse\x12=\n\x07\x63luster\x18\x01 \x01(\x0b\x32#.maquette.cluster_assign.v1.ClusterR\x07\x63luster\x12H\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32&.maquette.cluster_assign.v1.AssignmentR\x0b\x61ssignments\x12\x18\n\x07\x62\x65tween\x18\x03 \x01(\x08R\x07\x62\x65tween\x12\x45\n\nneighbours\x18\x04 \x03(\x0b\x32%.maquette.cluster_assign.v1.NeighbourR\nneighbours\x12\x1c\n\tembedding\x18\x05 \x03(\x02R\tembedding\x12\'\n\x0f\x65mbedding_space\x18\x06 \x01(\tR\x0e\x65mbeddingSpace\x12#\n\rmodel_version\x18\x07 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\t \x03(\tR\x05notes\x12\x13\n\x02id\x18\n \x01(\tH\x00R\x02id\x88\x01\x01\x42\x05\n\x03_id\"Q\n\x13ListClustersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"\xcd\x01\n\x14ListClustersResponse\x12?\n\x08\x63lusters\x18\x01 \x03(\x0b\x32#.maquette.cluster_assign.v1.ClusterR\x08\x63lusters\x12#\n\rmodel_version\x18\x02 \x01(\tR\x0cmodelVersion\x12\'\n\x0f\x65mbedding_space\x18\x03 \x01(\tR\x0e\x65mbeddingSpace\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"j\n\x13\x41ssignStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x43\n\x07request\x18\x02 \x01(\x0b\x32).maquette.cluster_assign.v1.AssignRequestR\x07request\"\xae\x01\n\x14\x41ssignStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12H\n\x08response\x18\x02 \x01(\x0b\x32*.maquette.cluster_assign.v1.AssignResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome2\xc8\x03\n\x14\x43lusterAssignService\x12_\n\x06\x41ssign\x12).maquette.cluster_assign.v1.AssignRequest\x1a*.maquette.cluster_assign.v1.AssignResponse\x12u\n\x0c\x41ssignStream\x12/.maquette.cluster_assign.v1.AssignStreamRequest\x1a\x30.maquette.cluster_assign.v1.AssignStreamResponse(\x01\x30\x01\x12\x65\n\x08GetModel\x12+.maquette.cluster_assign.v1.GetModelRequest\x1a,.maquette.cluster_assign.v1.GetModelResponse\x12q\n\x0cListClusters\x12/.maquette.cluster_assign.v1.ListClustersRequest\x1a\x30.maquette.cluster_assign.v1.ListClustersResponseB\x99\x01\n\x1dorg.maquette.clusterassign.v1B\x12\x43lusterAssignProtoP\x01ZFmaquette.example.org/protos/maquette/cluster_assign/v1;clusterassignv1\xaa\x02\x19Maquette.ClusterAssign.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6protos/maquette/cluster_assign/v1/cluster_assign.proto\x12\x1amaquette.cluster_assign.v1\x1a&protos/maquette/common/v1/common.proto\"\xa5\x01\n\rAssignRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12#\n\nneighbours\x18\x02 \x01(\rH\x00R\nneighbours\x88\x01\x01\x12\x13\n\x02id\x18\x03 \x01(\tH\x01R\x02id\x88\x01\x01\x12 \n\timage_url\x18\x04 \x01(\tH\x02R\x08imageUrl\x88\x01\x01\x42\r\n\x0b_neighboursB\x05\n\x03_idB\x0c\n\n_image_url\"4\n\nAssignment\x12\x18\n\x07\x63luster\x18\x01 \x01(\rR\x07\x63luster\x12\x0c\n\x01q\x18\x02 \x01(\x02R\x01q\"Q\n\tNeighbour\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x64istance\x18\x02 \x01(\x02R\x08\x64istance\x12\x18\n\x07\x63luster\x18\x03 \x01(\rR\x07\x63luster\"\x87\x01\n\x07\x43luster\x12\x0e\n\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n\x04size\x18\x02 \x01(\rR\x04size\x12\x1e\n\nsilhouette\x18\x03 \x01(\x02R\nsilhouette\x12\x1c\n\texemplars\x18\x04 \x03(\tR\texemplars\x12\x1a\n\x08outliers\x18\x05 \x03(\tR\x08outliers\"\xb7\x03\n\x0e\x41ssignResponse\x12=\n\x07\x63luster\x18\x01 \x01(\x0b\x32#.maquette.cluster_assign.v1.ClusterR\x07\x63luster\x12H\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32&.maquette.cluster_assign.v1.AssignmentR\x0b\x61ssignments\x12\x18\n\x07\x62\x65tween\x18\x03 \x01(\x08R\x07\x62\x65tween\x12\x45\n\nneighbours\x18\x04 \x03(\x0b\x32%.maquette.cluster_assign.v1.NeighbourR\nneighbours\x12\x1c\n\tembedding\x18\x05 \x03(\x02R\tembedding\x12\'\n\x0f\x65mbedding_space\x18\x06 \x01(\tR\x0e\x65mbeddingSpace\x12#\n\rmodel_version\x18\x07 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\t \x03(\tR\x05notes\x12\x13\n\x02id\x18\n \x01(\tH\x00R\x02id\x88\x01\x01\x42\x05\n\x03_id\"Q\n\x13ListClustersRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"\xcd\x01\n\x14ListClustersResponse\x12?\n\x08\x63lusters\x18\x01 \x03(\x0b\x32#.maquette.cluster_assign.v1.ClusterR\x08\x63lusters\x12#\n\rmodel_version\x18\x02 \x01(\tR\x0cmodelVersion\x12\'\n\x0f\x65mbedding_space\x18\x03 \x01(\tR\x0e\x65mbeddingSpace\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"j\n\x13\x41ssignStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x43\n\x07request\x18\x02 \x01(\x0b\x32).maquette.cluster_assign.v1.AssignRequestR\x07request\"\xae\x01\n\x14\x41ssignStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12H\n\x08response\x18\x02 \x01(\x0b\x32*.maquette.cluster_assign.v1.AssignResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome2\xc8\x03\n\x14\x43lusterAssignService\x12_\n\x06\x41ssign\x12).maquette.cluster_assign.v1.AssignRequest\x1a*.maquette.cluster_assign.v1.AssignResponse\x12u\n\x0c\x41ssignStream\x12/.maquette.cluster_assign.v1.AssignStreamRequest\x1a\x30.maquette.cluster_assign.v1.AssignStreamResponse(\x01\x30\x01\x12\x65\n\x08GetModel\x12+.maquette.cluster_assign.v1.GetModelRequest\x1a,.maquette.cluster_assign.v1.GetModelResponse\x12q\n\x0cListClusters\x12/.maquette.cluster_assign.v1.ListClustersRequest\x1a\x30.maquette.cluster_assign.v1.ListClustersResponseB\x99\x01\n\x1dorg.maquette.clusterassign.v1B\x12\x43lusterAssignProtoP\x01ZFmaquette.example.org/protos/maquette/cluster_assign/v1;clusterassignv1\xaa\x02\x19Maquette.ClusterAssign.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,28 +33,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.cluster_ass
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\035org.maquette.clusterassign.v1B\022ClusterAssignProtoP\001ZFmaquette.example.org/protos/maquette/cluster_assign/v1;clusterassignv1\252\002\031Maquette.ClusterAssign.V1'
-  _globals['_ASSIGNREQUEST']._serialized_start=126
-  _globals['_ASSIGNREQUEST']._serialized_end=243
-  _globals['_ASSIGNMENT']._serialized_start=245
-  _globals['_ASSIGNMENT']._serialized_end=297
-  _globals['_NEIGHBOUR']._serialized_start=299
-  _globals['_NEIGHBOUR']._serialized_end=380
-  _globals['_CLUSTER']._serialized_start=383
-  _globals['_CLUSTER']._serialized_end=518
-  _globals['_ASSIGNRESPONSE']._serialized_start=521
-  _globals['_ASSIGNRESPONSE']._serialized_end=960
-  _globals['_LISTCLUSTERSREQUEST']._serialized_start=962
-  _globals['_LISTCLUSTERSREQUEST']._serialized_end=1043
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=1046
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=1251
-  _globals['_GETMODELREQUEST']._serialized_start=1253
-  _globals['_GETMODELREQUEST']._serialized_end=1270
-  _globals['_GETMODELRESPONSE']._serialized_start=1272
-  _globals['_GETMODELRESPONSE']._serialized_end=1339
-  _globals['_ASSIGNSTREAMREQUEST']._serialized_start=1341
-  _globals['_ASSIGNSTREAMREQUEST']._serialized_end=1447
-  _globals['_ASSIGNSTREAMRESPONSE']._serialized_start=1450
-  _globals['_ASSIGNSTREAMRESPONSE']._serialized_end=1624
-  _globals['_CLUSTERASSIGNSERVICE']._serialized_start=1627
-  _globals['_CLUSTERASSIGNSERVICE']._serialized_end=2083
+  _globals['_ASSIGNREQUEST']._serialized_start=127
+  _globals['_ASSIGNREQUEST']._serialized_end=292
+  _globals['_ASSIGNMENT']._serialized_start=294
+  _globals['_ASSIGNMENT']._serialized_end=346
+  _globals['_NEIGHBOUR']._serialized_start=348
+  _globals['_NEIGHBOUR']._serialized_end=429
+  _globals['_CLUSTER']._serialized_start=432
+  _globals['_CLUSTER']._serialized_end=567
+  _globals['_ASSIGNRESPONSE']._serialized_start=570
+  _globals['_ASSIGNRESPONSE']._serialized_end=1009
+  _globals['_LISTCLUSTERSREQUEST']._serialized_start=1011
+  _globals['_LISTCLUSTERSREQUEST']._serialized_end=1092
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=1095
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=1300
+  _globals['_GETMODELREQUEST']._serialized_start=1302
+  _globals['_GETMODELREQUEST']._serialized_end=1319
+  _globals['_GETMODELRESPONSE']._serialized_start=1321
+  _globals['_GETMODELRESPONSE']._serialized_end=1388
+  _globals['_ASSIGNSTREAMREQUEST']._serialized_start=1390
+  _globals['_ASSIGNSTREAMREQUEST']._serialized_end=1496
+  _globals['_ASSIGNSTREAMRESPONSE']._serialized_start=1499
+  _globals['_ASSIGNSTREAMRESPONSE']._serialized_end=1673
+  _globals['_CLUSTERASSIGNSERVICE']._serialized_start=1676
+  _globals['_CLUSTERASSIGNSERVICE']._serialized_end=2132
 # @@protoc_insertion_point(module_scope)

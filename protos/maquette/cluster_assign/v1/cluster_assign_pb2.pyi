@@ -8,14 +8,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AssignRequest(_message.Message):
-    __slots__ = ("image", "neighbours", "id")
+    __slots__ = ("image", "neighbours", "id", "image_url")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URL_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     neighbours: int
     id: str
-    def __init__(self, image: _Optional[bytes] = ..., neighbours: _Optional[int] = ..., id: _Optional[str] = ...) -> None: ...
+    image_url: str
+    def __init__(self, image: _Optional[bytes] = ..., neighbours: _Optional[int] = ..., id: _Optional[str] = ..., image_url: _Optional[str] = ...) -> None: ...
 
 class Assignment(_message.Message):
     __slots__ = ("cluster", "q")

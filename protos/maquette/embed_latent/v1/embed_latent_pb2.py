@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2protos/maquette/embed_latent/v1/embed_latent.proto\x12\x18maquette.embed_latent.v1\x1a&protos/maquette/common/v1/common.proto\"\x90\x01\n\x0c\x45mbedRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12\x1f\n\x08\x66\x65\x61tures\x18\x02 \x01(\x08H\x00R\x08\x66\x65\x61tures\x88\x01\x01\x12\x17\n\x04mask\x18\x03 \x01(\x08H\x01R\x04mask\x88\x01\x01\x12\x13\n\x02id\x18\x04 \x01(\tH\x02R\x02id\x88\x01\x01\x42\x0b\n\t_featuresB\x07\n\x05_maskB\x05\n\x03_id\"\xb2\x02\n\rEmbedResponse\x12\x16\n\x06latent\x18\x01 \x03(\x02R\x06latent\x12\x1a\n\x08\x66\x65\x61tures\x18\x02 \x03(\x02R\x08\x66\x65\x61tures\x12\'\n\x0f\x65mbedding_space\x18\x03 \x01(\tR\x0e\x65mbeddingSpace\x12%\n\x0eprior_distance\x18\x04 \x01(\x02R\rpriorDistance\x12\'\n\x0funlike_training\x18\x05 \x01(\x08R\x0eunlikeTraining\x12#\n\rmodel_version\x18\x06 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x08 \x03(\tR\x05notes\x12\x13\n\x02id\x18\t \x01(\tH\x00R\x02id\x88\x01\x01\x42\x05\n\x03_id\"i\n\rDecodeRequest\x12\x16\n\x06latent\x18\x01 \x03(\x02R\x06latent\x12,\n\x0f\x65mbedding_space\x18\x02 \x01(\tH\x00R\x0e\x65mbeddingSpace\x88\x01\x01\x42\x12\n\x10_embedding_space\"\xc3\x01\n\x0e\x44\x65\x63odeResponse\x12\x16\n\x06images\x18\x01 \x03(\x0cR\x06images\x12\x14\n\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n\x06height\x18\x03 \x01(\rR\x06height\x12\'\n\x0f\x65mbedding_space\x18\x04 \x01(\tR\x0e\x65mbeddingSpace\x12#\n\rmodel_version\x18\x05 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"M\n\x0fGetSpaceRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"N\n\x0eReferencePoint\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n\x06latent\x18\x03 \x03(\x02R\x06latent\"\xb5\x03\n\x10GetSpaceResponse\x12\'\n\x0f\x65mbedding_space\x18\x01 \x01(\tR\x0e\x65mbeddingSpace\x12\x1e\n\ndimensions\x18\x02 \x01(\rR\ndimensions\x12\x1d\n\nprior_mean\x18\x03 \x03(\x02R\tpriorMean\x12\x38\n\x18prior_standard_deviation\x18\x04 \x03(\x02R\x16priorStandardDeviation\x12-\n\x12\x66\x65\x61ture_dimensions\x18\x05 \x01(\rR\x11\x66\x65\x61tureDimensions\x12\x16\n\x06groups\x18\x06 \x03(\tR\x06groups\x12@\n\x06points\x18\x07 \x03(\x0b\x32(.maquette.embed_latent.v1.ReferencePointR\x06points\x12#\n\rmodel_version\x18\x08 \x01(\tR\x0cmodelVersion\x12)\n\x10\x66\x61rthest_decoded\x18\t \x01(\x02R\x0f\x66\x61rthestDecoded\x12&\n\x0fnext_page_token\x18\n \x01(\tR\rnextPageToken\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"f\n\x12\x45mbedStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12@\n\x07request\x18\x02 \x01(\x0b\x32&.maquette.embed_latent.v1.EmbedRequestR\x07request\"\xaa\x01\n\x13\x45mbedStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x45\n\x08response\x18\x02 \x01(\x0b\x32\'.maquette.embed_latent.v1.EmbedResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome2\x81\x04\n\x12\x45mbedLatentService\x12X\n\x05\x45mbed\x12&.maquette.embed_latent.v1.EmbedRequest\x1a\'.maquette.embed_latent.v1.EmbedResponse\x12n\n\x0b\x45mbedStream\x12,.maquette.embed_latent.v1.EmbedStreamRequest\x1a-.maquette.embed_latent.v1.EmbedStreamResponse(\x01\x30\x01\x12[\n\x06\x44\x65\x63ode\x12\'.maquette.embed_latent.v1.DecodeRequest\x1a(.maquette.embed_latent.v1.DecodeResponse\x12\x61\n\x08GetModel\x12).maquette.embed_latent.v1.GetModelRequest\x1a*.maquette.embed_latent.v1.GetModelResponse\x12\x61\n\x08GetSpace\x12).maquette.embed_latent.v1.GetSpaceRequest\x1a*.maquette.embed_latent.v1.GetSpaceResponseB\x8f\x01\n\x1borg.maquette.embedlatent.v1B\x10\x45mbedLatentProtoP\x01ZBmaquette.example.org/protos/maquette/embed_latent/v1;embedlatentv1\xaa\x02\x17Maquette.EmbedLatent.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2protos/maquette/embed_latent/v1/embed_latent.proto\x12\x18maquette.embed_latent.v1\x1a&protos/maquette/common/v1/common.proto\"\xc0\x01\n\x0c\x45mbedRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12\x1f\n\x08\x66\x65\x61tures\x18\x02 \x01(\x08H\x00R\x08\x66\x65\x61tures\x88\x01\x01\x12\x17\n\x04mask\x18\x03 \x01(\x08H\x01R\x04mask\x88\x01\x01\x12\x13\n\x02id\x18\x04 \x01(\tH\x02R\x02id\x88\x01\x01\x12 \n\timage_url\x18\x05 \x01(\tH\x03R\x08imageUrl\x88\x01\x01\x42\x0b\n\t_featuresB\x07\n\x05_maskB\x05\n\x03_idB\x0c\n\n_image_url\"\xb2\x02\n\rEmbedResponse\x12\x16\n\x06latent\x18\x01 \x03(\x02R\x06latent\x12\x1a\n\x08\x66\x65\x61tures\x18\x02 \x03(\x02R\x08\x66\x65\x61tures\x12\'\n\x0f\x65mbedding_space\x18\x03 \x01(\tR\x0e\x65mbeddingSpace\x12%\n\x0eprior_distance\x18\x04 \x01(\x02R\rpriorDistance\x12\'\n\x0funlike_training\x18\x05 \x01(\x08R\x0eunlikeTraining\x12#\n\rmodel_version\x18\x06 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x08 \x03(\tR\x05notes\x12\x13\n\x02id\x18\t \x01(\tH\x00R\x02id\x88\x01\x01\x42\x05\n\x03_id\"i\n\rDecodeRequest\x12\x16\n\x06latent\x18\x01 \x03(\x02R\x06latent\x12,\n\x0f\x65mbedding_space\x18\x02 \x01(\tH\x00R\x0e\x65mbeddingSpace\x88\x01\x01\x42\x12\n\x10_embedding_space\"\xc3\x01\n\x0e\x44\x65\x63odeResponse\x12\x16\n\x06images\x18\x01 \x03(\x0cR\x06images\x12\x14\n\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n\x06height\x18\x03 \x01(\rR\x06height\x12\'\n\x0f\x65mbedding_space\x18\x04 \x01(\tR\x0e\x65mbeddingSpace\x12#\n\rmodel_version\x18\x05 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\"M\n\x0fGetSpaceRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"N\n\x0eReferencePoint\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n\x06latent\x18\x03 \x03(\x02R\x06latent\"\xb5\x03\n\x10GetSpaceResponse\x12\'\n\x0f\x65mbedding_space\x18\x01 \x01(\tR\x0e\x65mbeddingSpace\x12\x1e\n\ndimensions\x18\x02 \x01(\rR\ndimensions\x12\x1d\n\nprior_mean\x18\x03 \x03(\x02R\tpriorMean\x12\x38\n\x18prior_standard_deviation\x18\x04 \x03(\x02R\x16priorStandardDeviation\x12-\n\x12\x66\x65\x61ture_dimensions\x18\x05 \x01(\rR\x11\x66\x65\x61tureDimensions\x12\x16\n\x06groups\x18\x06 \x03(\tR\x06groups\x12@\n\x06points\x18\x07 \x03(\x0b\x32(.maquette.embed_latent.v1.ReferencePointR\x06points\x12#\n\rmodel_version\x18\x08 \x01(\tR\x0cmodelVersion\x12)\n\x10\x66\x61rthest_decoded\x18\t \x01(\x02R\x0f\x66\x61rthestDecoded\x12&\n\x0fnext_page_token\x18\n \x01(\tR\rnextPageToken\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"f\n\x12\x45mbedStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12@\n\x07request\x18\x02 \x01(\x0b\x32&.maquette.embed_latent.v1.EmbedRequestR\x07request\"\xaa\x01\n\x13\x45mbedStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x45\n\x08response\x18\x02 \x01(\x0b\x32\'.maquette.embed_latent.v1.EmbedResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome2\x81\x04\n\x12\x45mbedLatentService\x12X\n\x05\x45mbed\x12&.maquette.embed_latent.v1.EmbedRequest\x1a\'.maquette.embed_latent.v1.EmbedResponse\x12n\n\x0b\x45mbedStream\x12,.maquette.embed_latent.v1.EmbedStreamRequest\x1a-.maquette.embed_latent.v1.EmbedStreamResponse(\x01\x30\x01\x12[\n\x06\x44\x65\x63ode\x12\'.maquette.embed_latent.v1.DecodeRequest\x1a(.maquette.embed_latent.v1.DecodeResponse\x12\x61\n\x08GetModel\x12).maquette.embed_latent.v1.GetModelRequest\x1a*.maquette.embed_latent.v1.GetModelResponse\x12\x61\n\x08GetSpace\x12).maquette.embed_latent.v1.GetSpaceRequest\x1a*.maquette.embed_latent.v1.GetSpaceResponseB\x8f\x01\n\x1borg.maquette.embedlatent.v1B\x10\x45mbedLatentProtoP\x01ZBmaquette.example.org/protos/maquette/embed_latent/v1;embedlatentv1\xaa\x02\x17Maquette.EmbedLatent.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\033org.maquette.embedlatent.v1B\020EmbedLatentProtoP\001ZBmaquette.example.org/protos/maquette/embed_latent/v1;embedlatentv1\252\002\027Maquette.EmbedLatent.V1'
   _globals['_EMBEDREQUEST']._serialized_start=121
-  _globals['_EMBEDREQUEST']._serialized_end=265
-  _globals['_EMBEDRESPONSE']._serialized_start=268
-  _globals['_EMBEDRESPONSE']._serialized_end=574
-  _globals['_DECODEREQUEST']._serialized_start=576
-  _globals['_DECODEREQUEST']._serialized_end=681
-  _globals['_DECODERESPONSE']._serialized_start=684
-  _globals['_DECODERESPONSE']._serialized_end=879
-  _globals['_GETSPACEREQUEST']._serialized_start=881
-  _globals['_GETSPACEREQUEST']._serialized_end=958
-  _globals['_REFERENCEPOINT']._serialized_start=960
-  _globals['_REFERENCEPOINT']._serialized_end=1038
-  _globals['_GETSPACERESPONSE']._serialized_start=1041
-  _globals['_GETSPACERESPONSE']._serialized_end=1478
-  _globals['_GETMODELREQUEST']._serialized_start=1480
-  _globals['_GETMODELREQUEST']._serialized_end=1497
-  _globals['_GETMODELRESPONSE']._serialized_start=1499
-  _globals['_GETMODELRESPONSE']._serialized_end=1566
-  _globals['_EMBEDSTREAMREQUEST']._serialized_start=1568
-  _globals['_EMBEDSTREAMREQUEST']._serialized_end=1670
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=1673
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=1843
-  _globals['_EMBEDLATENTSERVICE']._serialized_start=1846
-  _globals['_EMBEDLATENTSERVICE']._serialized_end=2359
+  _globals['_EMBEDREQUEST']._serialized_end=313
+  _globals['_EMBEDRESPONSE']._serialized_start=316
+  _globals['_EMBEDRESPONSE']._serialized_end=622
+  _globals['_DECODEREQUEST']._serialized_start=624
+  _globals['_DECODEREQUEST']._serialized_end=729
+  _globals['_DECODERESPONSE']._serialized_start=732
+  _globals['_DECODERESPONSE']._serialized_end=927
+  _globals['_GETSPACEREQUEST']._serialized_start=929
+  _globals['_GETSPACEREQUEST']._serialized_end=1006
+  _globals['_REFERENCEPOINT']._serialized_start=1008
+  _globals['_REFERENCEPOINT']._serialized_end=1086
+  _globals['_GETSPACERESPONSE']._serialized_start=1089
+  _globals['_GETSPACERESPONSE']._serialized_end=1526
+  _globals['_GETMODELREQUEST']._serialized_start=1528
+  _globals['_GETMODELREQUEST']._serialized_end=1545
+  _globals['_GETMODELRESPONSE']._serialized_start=1547
+  _globals['_GETMODELRESPONSE']._serialized_end=1614
+  _globals['_EMBEDSTREAMREQUEST']._serialized_start=1616
+  _globals['_EMBEDSTREAMREQUEST']._serialized_end=1718
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=1721
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=1891
+  _globals['_EMBEDLATENTSERVICE']._serialized_start=1894
+  _globals['_EMBEDLATENTSERVICE']._serialized_end=2407
 # @@protoc_insertion_point(module_scope)

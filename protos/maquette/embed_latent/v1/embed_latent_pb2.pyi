@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("image", "features", "mask", "id")
+    __slots__ = ("image", "features", "mask", "id", "image_url")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URL_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     features: bool
     mask: bool
     id: str
-    def __init__(self, image: _Optional[bytes] = ..., features: _Optional[bool] = ..., mask: _Optional[bool] = ..., id: _Optional[str] = ...) -> None: ...
+    image_url: str
+    def __init__(self, image: _Optional[bytes] = ..., features: _Optional[bool] = ..., mask: _Optional[bool] = ..., id: _Optional[str] = ..., image_url: _Optional[str] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("latent", "features", "embedding_space", "prior_distance", "unlike_training", "model_version", "request_id", "notes", "id")

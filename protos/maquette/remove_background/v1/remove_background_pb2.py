@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.maquette.common.v1 import common_pb2 as protos_dot_maquette_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n<protos/maquette/remove_background/v1/remove_background.proto\x12\x1dmaquette.remove_background.v1\x1a&protos/maquette/common/v1/common.proto\"\x95\x03\n\x17RemoveBackgroundRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12=\n\x06output\x18\x02 \x01(\x0e\x32%.maquette.remove_background.v1.OutputR\x06output\x12:\n\x05\x66rame\x18\x03 \x01(\x0e\x32$.maquette.remove_background.v1.FrameR\x05\x66rame\x12!\n\tthreshold\x18\x04 \x01(\x02H\x00R\tthreshold\x88\x01\x01\x12\x13\n\x02id\x18\x05 \x01(\tH\x01R\x02id\x88\x01\x01\x12?\n\x05hints\x18\x06 \x01(\x0b\x32$.maquette.remove_background.v1.HintsH\x02R\x05hints\x88\x01\x01\x12\x45\n\x07\x61\x64\x61pter\x18\x07 \x01(\x0b\x32&.maquette.remove_background.v1.AdapterH\x03R\x07\x61\x64\x61pter\x88\x01\x01\x42\x0c\n\n_thresholdB\x05\n\x03_idB\x08\n\x06_hintsB\n\n\x08_adapter\"$\n\x06Vertex\x12\x0c\n\x01x\x18\x01 \x01(\x02R\x01x\x12\x0c\n\x01y\x18\x02 \x01(\x02R\x01y\"\\\n\x05Point\x12\x0c\n\x01x\x18\x01 \x01(\x02R\x01x\x12\x0c\n\x01y\x18\x02 \x01(\x02R\x01y\x12\x37\n\x04mark\x18\x03 \x01(\x0e\x32#.maquette.remove_background.v1.MarkR\x04mark\"\xa9\x01\n\x06Stroke\x12\x41\n\x08vertices\x18\x01 \x03(\x0b\x32%.maquette.remove_background.v1.VertexR\x08vertices\x12\x19\n\x05width\x18\x02 \x01(\x02H\x00R\x05width\x88\x01\x01\x12\x37\n\x04mark\x18\x03 \x01(\x0e\x32#.maquette.remove_background.v1.MarkR\x04markB\x08\n\x06_width\"Y\n\x03\x42ox\x12\x12\n\x04left\x18\x01 \x01(\x02R\x04left\x12\x10\n\x03top\x18\x02 \x01(\x02R\x03top\x12\x14\n\x05right\x18\x03 \x01(\x02R\x05right\x12\x16\n\x06\x62ottom\x18\x04 \x01(\x02R\x06\x62ottom\"\xc9\x01\n\x05Hints\x12<\n\x06points\x18\x01 \x03(\x0b\x32$.maquette.remove_background.v1.PointR\x06points\x12?\n\x07strokes\x18\x02 \x03(\x0b\x32%.maquette.remove_background.v1.StrokeR\x07strokes\x12\x39\n\x03\x62ox\x18\x03 \x01(\x0b\x32\".maquette.remove_background.v1.BoxH\x00R\x03\x62ox\x88\x01\x01\x42\x06\n\x04_box\"\xd5\x02\n\x07\x41\x64\x61pter\x12\x18\n\x07version\x18\x01 \x01(\rR\x07version\x12#\n\rmodel_version\x18\x02 \x01(\tR\x0cmodelVersion\x12!\n\x0cmodel_sha256\x18\x03 \x01(\tR\x0bmodelSha256\x12\x18\n\x07weights\x18\x04 \x03(\x02R\x07weights\x12\x1a\n\x08\x63onstant\x18\x05 \x01(\x02R\x08\x63onstant\x12I\n\x08\x65xamples\x18\x06 \x03(\x0b\x32-.maquette.remove_background.v1.AdapterExampleR\x08\x65xamples\x12$\n\x0b\x64ice_before\x18\x07 \x01(\x02H\x00R\ndiceBefore\x88\x01\x01\x12\"\n\ndice_after\x18\x08 \x01(\x02H\x01R\tdiceAfter\x88\x01\x01\x42\x0e\n\x0c_dice_beforeB\r\n\x0b_dice_after\"c\n\x0e\x41\x64\x61pterExample\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nfrom_hints\x18\x02 \x01(\x08R\tfromHints\x12\x1a\n\x08\x63overage\x18\x03 \x01(\x02R\x08\x63overage\"\xbd\x01\n\x0c\x41\x64\x61ptRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12:\n\x05\x66rame\x18\x02 \x01(\x0e\x32$.maquette.remove_background.v1.FrameR\x05\x66rame\x12\x14\n\x04mask\x18\x03 \x01(\x0cH\x00R\x04mask\x12<\n\x05hints\x18\x04 \x01(\x0b\x32$.maquette.remove_background.v1.HintsH\x00R\x05hintsB\x07\n\x05truth\"\x81\x01\n\rAdaptResponse\x12\x45\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32&.maquette.remove_background.v1.AdapterH\x00R\x07\x61\x64\x61pter\x88\x01\x01\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\n\n\x08_adapter\"a\n\x0b\x45\x64geContact\x12\x10\n\x03top\x18\x01 \x01(\x08R\x03top\x12\x14\n\x05right\x18\x02 \x01(\x08R\x05right\x12\x16\n\x06\x62ottom\x18\x03 \x01(\x08R\x06\x62ottom\x12\x12\n\x04left\x18\x04 \x01(\x08R\x04left\"\xec\x01\n\x06Report\x12\x14\n\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n\x06height\x18\x02 \x01(\rR\x06height\x12\x1a\n\x08\x63overage\x18\x03 \x01(\x02R\x08\x63overage\x12@\n\x05\x65\x64ges\x18\x04 \x01(\x0b\x32*.maquette.remove_background.v1.EdgeContactR\x05\x65\x64ges\x12\x1e\n\ncomponents\x18\x05 \x01(\rR\ncomponents\x12\x14\n\x05\x65mpty\x18\x06 \x01(\x08R\x05\x65mpty\x12 \n\x0buncertainty\x18\x07 \x01(\x02R\x0buncertainty\"\x99\x02\n\x18RemoveBackgroundResponse\x12\x17\n\x04mask\x18\x01 \x01(\x0cH\x00R\x04mask\x88\x01\x01\x12\x1b\n\x06\x63utout\x18\x02 \x01(\x0cH\x01R\x06\x63utout\x88\x01\x01\x12=\n\x06report\x18\x03 \x01(\x0b\x32%.maquette.remove_background.v1.ReportR\x06report\x12#\n\rmodel_version\x18\x04 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x06 \x03(\tR\x05notes\x12\x13\n\x02id\x18\x07 \x01(\tH\x02R\x02id\x88\x01\x01\x42\x07\n\x05_maskB\t\n\x07_cutoutB\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"\x81\x01\n\x1dRemoveBackgroundStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12P\n\x07request\x18\x02 \x01(\x0b\x32\x36.maquette.remove_background.v1.RemoveBackgroundRequestR\x07request\"\xc5\x01\n\x1eRemoveBackgroundStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12U\n\x08response\x18\x02 \x01(\x0b\x32\x37.maquette.remove_background.v1.RemoveBackgroundResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome*U\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bOUTPUT_MASK\x10\x01\x12\x11\n\rOUTPUT_CUTOUT\x10\x02\x12\x0f\n\x0bOUTPUT_BOTH\x10\x03*C\n\x05\x46rame\x12\x15\n\x11\x46RAME_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46RAME_SENSOR\x10\x01\x12\x11\n\rFRAME_DISPLAY\x10\x02*B\n\x04Mark\x12\x14\n\x10MARK_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMARK_OBJECT\x10\x01\x12\x13\n\x0fMARK_BACKGROUND\x10\x02\x32\x90\x04\n\x17RemoveBackgroundService\x12\x83\x01\n\x10RemoveBackground\x12\x36.maquette.remove_background.v1.RemoveBackgroundRequest\x1a\x37.maquette.remove_background.v1.RemoveBackgroundResponse\x12\x99\x01\n\x16RemoveBackgroundStream\x12<.maquette.remove_background.v1.RemoveBackgroundStreamRequest\x1a=.maquette.remove_background.v1.RemoveBackgroundStreamResponse(\x01\x30\x01\x12\x66\n\x05\x41\x64\x61pt\x12+.maquette.remove_background.v1.AdaptRequest\x1a,.maquette.remove_background.v1.AdaptResponse(\x01\x30\x01\x12k\n\x08GetModel\x12..maquette.remove_background.v1.GetModelRequest\x1a/.maquette.remove_background.v1.GetModelResponseB\xa8\x01\n org.maquette.removebackground.v1B\x15RemoveBackgroundProtoP\x01ZLmaquette.example.org/protos/maquette/remove_background/v1;removebackgroundv1\xaa\x02\x1cMaquette.RemoveBackground.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n<protos/maquette/remove_background/v1/remove_background.proto\x12\x1dmaquette.remove_background.v1\x1a&protos/maquette/common/v1/common.proto\"\xc5\x03\n\x17RemoveBackgroundRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12=\n\x06output\x18\x02 \x01(\x0e\x32%.maquette.remove_background.v1.OutputR\x06output\x12:\n\x05\x66rame\x18\x03 \x01(\x0e\x32$.maquette.remove_background.v1.FrameR\x05\x66rame\x12!\n\tthreshold\x18\x04 \x01(\x02H\x00R\tthreshold\x88\x01\x01\x12\x13\n\x02id\x18\x05 \x01(\tH\x01R\x02id\x88\x01\x01\x12?\n\x05hints\x18\x06 \x01(\x0b\x32$.maquette.remove_background.v1.HintsH\x02R\x05hints\x88\x01\x01\x12\x45\n\x07\x61\x64\x61pter\x18\x07 \x01(\x0b\x32&.maquette.remove_background.v1.AdapterH\x03R\x07\x61\x64\x61pter\x88\x01\x01\x12 \n\timage_url\x18\x08 \x01(\tH\x04R\x08imageUrl\x88\x01\x01\x42\x0c\n\n_thresholdB\x05\n\x03_idB\x08\n\x06_hintsB\n\n\x08_adapterB\x0c\n\n_image_url\"$\n\x06Vertex\x12\x0c\n\x01x\x18\x01 \x01(\x02R\x01x\x12\x0c\n\x01y\x18\x02 \x01(\x02R\x01y\"\\\n\x05Point\x12\x0c\n\x01x\x18\x01 \x01(\x02R\x01x\x12\x0c\n\x01y\x18\x02 \x01(\x02R\x01y\x12\x37\n\x04mark\x18\x03 \x01(\x0e\x32#.maquette.remove_background.v1.MarkR\x04mark\"\xa9\x01\n\x06Stroke\x12\x41\n\x08vertices\x18\x01 \x03(\x0b\x32%.maquette.remove_background.v1.VertexR\x08vertices\x12\x19\n\x05width\x18\x02 \x01(\x02H\x00R\x05width\x88\x01\x01\x12\x37\n\x04mark\x18\x03 \x01(\x0e\x32#.maquette.remove_background.v1.MarkR\x04markB\x08\n\x06_width\"Y\n\x03\x42ox\x12\x12\n\x04left\x18\x01 \x01(\x02R\x04left\x12\x10\n\x03top\x18\x02 \x01(\x02R\x03top\x12\x14\n\x05right\x18\x03 \x01(\x02R\x05right\x12\x16\n\x06\x62ottom\x18\x04 \x01(\x02R\x06\x62ottom\"\xc9\x01\n\x05Hints\x12<\n\x06points\x18\x01 \x03(\x0b\x32$.maquette.remove_background.v1.PointR\x06points\x12?\n\x07strokes\x18\x02 \x03(\x0b\x32%.maquette.remove_background.v1.StrokeR\x07strokes\x12\x39\n\x03\x62ox\x18\x03 \x01(\x0b\x32\".maquette.remove_background.v1.BoxH\x00R\x03\x62ox\x88\x01\x01\x42\x06\n\x04_box\"\xd5\x02\n\x07\x41\x64\x61pter\x12\x18\n\x07version\x18\x01 \x01(\rR\x07version\x12#\n\rmodel_version\x18\x02 \x01(\tR\x0cmodelVersion\x12!\n\x0cmodel_sha256\x18\x03 \x01(\tR\x0bmodelSha256\x12\x18\n\x07weights\x18\x04 \x03(\x02R\x07weights\x12\x1a\n\x08\x63onstant\x18\x05 \x01(\x02R\x08\x63onstant\x12I\n\x08\x65xamples\x18\x06 \x03(\x0b\x32-.maquette.remove_background.v1.AdapterExampleR\x08\x65xamples\x12$\n\x0b\x64ice_before\x18\x07 \x01(\x02H\x00R\ndiceBefore\x88\x01\x01\x12\"\n\ndice_after\x18\x08 \x01(\x02H\x01R\tdiceAfter\x88\x01\x01\x42\x0e\n\x0c_dice_beforeB\r\n\x0b_dice_after\"c\n\x0e\x41\x64\x61pterExample\x12\x16\n\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x1d\n\nfrom_hints\x18\x02 \x01(\x08R\tfromHints\x12\x1a\n\x08\x63overage\x18\x03 \x01(\x02R\x08\x63overage\"\xbd\x01\n\x0c\x41\x64\x61ptRequest\x12\x14\n\x05image\x18\x01 \x01(\x0cR\x05image\x12:\n\x05\x66rame\x18\x02 \x01(\x0e\x32$.maquette.remove_background.v1.FrameR\x05\x66rame\x12\x14\n\x04mask\x18\x03 \x01(\x0cH\x00R\x04mask\x12<\n\x05hints\x18\x04 \x01(\x0b\x32$.maquette.remove_background.v1.HintsH\x00R\x05hintsB\x07\n\x05truth\"\x81\x01\n\rAdaptResponse\x12\x45\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32&.maquette.remove_background.v1.AdapterH\x00R\x07\x61\x64\x61pter\x88\x01\x01\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestIdB\n\n\x08_adapter\"a\n\x0b\x45\x64geContact\x12\x10\n\x03top\x18\x01 \x01(\x08R\x03top\x12\x14\n\x05right\x18\x02 \x01(\x08R\x05right\x12\x16\n\x06\x62ottom\x18\x03 \x01(\x08R\x06\x62ottom\x12\x12\n\x04left\x18\x04 \x01(\x08R\x04left\"\xec\x01\n\x06Report\x12\x14\n\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n\x06height\x18\x02 \x01(\rR\x06height\x12\x1a\n\x08\x63overage\x18\x03 \x01(\x02R\x08\x63overage\x12@\n\x05\x65\x64ges\x18\x04 \x01(\x0b\x32*.maquette.remove_background.v1.EdgeContactR\x05\x65\x64ges\x12\x1e\n\ncomponents\x18\x05 \x01(\rR\ncomponents\x12\x14\n\x05\x65mpty\x18\x06 \x01(\x08R\x05\x65mpty\x12 \n\x0buncertainty\x18\x07 \x01(\x02R\x0buncertainty\"\x99\x02\n\x18RemoveBackgroundResponse\x12\x17\n\x04mask\x18\x01 \x01(\x0cH\x00R\x04mask\x88\x01\x01\x12\x1b\n\x06\x63utout\x18\x02 \x01(\x0cH\x01R\x06\x63utout\x88\x01\x01\x12=\n\x06report\x18\x03 \x01(\x0b\x32%.maquette.remove_background.v1.ReportR\x06report\x12#\n\rmodel_version\x18\x04 \x01(\tR\x0cmodelVersion\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x14\n\x05notes\x18\x06 \x03(\tR\x05notes\x12\x13\n\x02id\x18\x07 \x01(\tH\x02R\x02id\x88\x01\x01\x42\x07\n\x05_maskB\t\n\x07_cutoutB\x05\n\x03_id\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32\x19.maquette.common.v1.ModelR\x05model\"\x81\x01\n\x1dRemoveBackgroundStreamRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12P\n\x07request\x18\x02 \x01(\x0b\x32\x36.maquette.remove_background.v1.RemoveBackgroundRequestR\x07request\"\xc5\x01\n\x1eRemoveBackgroundStreamResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12U\n\x08response\x18\x02 \x01(\x0b\x32\x37.maquette.remove_background.v1.RemoveBackgroundResponseH\x00R\x08response\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.maquette.common.v1.ErrorH\x00R\x05\x65rrorB\t\n\x07outcome*U\n\x06Output\x12\x16\n\x12OUTPUT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bOUTPUT_MASK\x10\x01\x12\x11\n\rOUTPUT_CUTOUT\x10\x02\x12\x0f\n\x0bOUTPUT_BOTH\x10\x03*C\n\x05\x46rame\x12\x15\n\x11\x46RAME_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46RAME_SENSOR\x10\x01\x12\x11\n\rFRAME_DISPLAY\x10\x02*B\n\x04Mark\x12\x14\n\x10MARK_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMARK_OBJECT\x10\x01\x12\x13\n\x0fMARK_BACKGROUND\x10\x02\x32\x90\x04\n\x17RemoveBackgroundService\x12\x83\x01\n\x10RemoveBackground\x12\x36.maquette.remove_background.v1.RemoveBackgroundRequest\x1a\x37.maquette.remove_background.v1.RemoveBackgroundResponse\x12\x99\x01\n\x16RemoveBackgroundStream\x12<.maquette.remove_background.v1.RemoveBackgroundStreamRequest\x1a=.maquette.remove_background.v1.RemoveBackgroundStreamResponse(\x01\x30\x01\x12\x66\n\x05\x41\x64\x61pt\x12+.maquette.remove_background.v1.AdaptRequest\x1a,.maquette.remove_background.v1.AdaptResponse(\x01\x30\x01\x12k\n\x08GetModel\x12..maquette.remove_background.v1.GetModelRequest\x1a/.maquette.remove_background.v1.GetModelResponseB\xa8\x01\n org.maquette.removebackground.v1B\x15RemoveBackgroundProtoP\x01ZLmaquette.example.org/protos/maquette/remove_background/v1;removebackgroundv1\xaa\x02\x1cMaquette.RemoveBackground.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,46 +33,46 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.maquette.remove_back
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n org.maquette.removebackground.v1B\025RemoveBackgroundProtoP\001ZLmaquette.example.org/protos/maquette/remove_background/v1;removebackgroundv1\252\002\034Maquette.RemoveBackground.V1'
-  _globals['_OUTPUT']._serialized_start=2953
-  _globals['_OUTPUT']._serialized_end=3038
-  _globals['_FRAME']._serialized_start=3040
-  _globals['_FRAME']._serialized_end=3107
-  _globals['_MARK']._serialized_start=3109
-  _globals['_MARK']._serialized_end=3175
+  _globals['_OUTPUT']._serialized_start=3001
+  _globals['_OUTPUT']._serialized_end=3086
+  _globals['_FRAME']._serialized_start=3088
+  _globals['_FRAME']._serialized_end=3155
+  _globals['_MARK']._serialized_start=3157
+  _globals['_MARK']._serialized_end=3223
   _globals['_REMOVEBACKGROUNDREQUEST']._serialized_start=136
-  _globals['_REMOVEBACKGROUNDREQUEST']._serialized_end=541
-  _globals['_VERTEX']._serialized_start=543
-  _globals['_VERTEX']._serialized_end=579
-  _globals['_POINT']._serialized_start=581
-  _globals['_POINT']._serialized_end=673
-  _globals['_STROKE']._serialized_start=676
-  _globals['_STROKE']._serialized_end=845
-  _globals['_BOX']._serialized_start=847
-  _globals['_BOX']._serialized_end=936
-  _globals['_HINTS']._serialized_start=939
-  _globals['_HINTS']._serialized_end=1140
-  _globals['_ADAPTER']._serialized_start=1143
-  _globals['_ADAPTER']._serialized_end=1484
-  _globals['_ADAPTEREXAMPLE']._serialized_start=1486
-  _globals['_ADAPTEREXAMPLE']._serialized_end=1585
-  _globals['_ADAPTREQUEST']._serialized_start=1588
-  _globals['_ADAPTREQUEST']._serialized_end=1777
-  _globals['_ADAPTRESPONSE']._serialized_start=1780
-  _globals['_ADAPTRESPONSE']._serialized_end=1909
-  _globals['_EDGECONTACT']._serialized_start=1911
-  _globals['_EDGECONTACT']._serialized_end=2008
-  _globals['_REPORT']._serialized_start=2011
-  _globals['_REPORT']._serialized_end=2247
-  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_start=2250
-  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_end=2531
-  _globals['_GETMODELREQUEST']._serialized_start=2533
-  _globals['_GETMODELREQUEST']._serialized_end=2550
-  _globals['_GETMODELRESPONSE']._serialized_start=2552
-  _globals['_GETMODELRESPONSE']._serialized_end=2619
-  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_start=2622
-  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_end=2751
-  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_start=2754
-  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_end=2951
-  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_start=3178
-  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_end=3706
+  _globals['_REMOVEBACKGROUNDREQUEST']._serialized_end=589
+  _globals['_VERTEX']._serialized_start=591
+  _globals['_VERTEX']._serialized_end=627
+  _globals['_POINT']._serialized_start=629
+  _globals['_POINT']._serialized_end=721
+  _globals['_STROKE']._serialized_start=724
+  _globals['_STROKE']._serialized_end=893
+  _globals['_BOX']._serialized_start=895
+  _globals['_BOX']._serialized_end=984
+  _globals['_HINTS']._serialized_start=987
+  _globals['_HINTS']._serialized_end=1188
+  _globals['_ADAPTER']._serialized_start=1191
+  _globals['_ADAPTER']._serialized_end=1532
+  _globals['_ADAPTEREXAMPLE']._serialized_start=1534
+  _globals['_ADAPTEREXAMPLE']._serialized_end=1633
+  _globals['_ADAPTREQUEST']._serialized_start=1636
+  _globals['_ADAPTREQUEST']._serialized_end=1825
+  _globals['_ADAPTRESPONSE']._serialized_start=1828
+  _globals['_ADAPTRESPONSE']._serialized_end=1957
+  _globals['_EDGECONTACT']._serialized_start=1959
+  _globals['_EDGECONTACT']._serialized_end=2056
+  _globals['_REPORT']._serialized_start=2059
+  _globals['_REPORT']._serialized_end=2295
+  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_start=2298
+  _globals['_REMOVEBACKGROUNDRESPONSE']._serialized_end=2579
+  _globals['_GETMODELREQUEST']._serialized_start=2581
+  _globals['_GETMODELREQUEST']._serialized_end=2598
+  _globals['_GETMODELRESPONSE']._serialized_start=2600
+  _globals['_GETMODELRESPONSE']._serialized_end=2667
+  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_start=2670
+  _globals['_REMOVEBACKGROUNDSTREAMREQUEST']._serialized_end=2799
+  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_start=2802
+  _globals['_REMOVEBACKGROUNDSTREAMRESPONSE']._serialized_end=2999
+  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_start=3226
+  _globals['_REMOVEBACKGROUNDSERVICE']._serialized_end=3754
 # @@protoc_insertion_point(module_scope)

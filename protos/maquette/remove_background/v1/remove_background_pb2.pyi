@@ -38,7 +38,7 @@ MARK_OBJECT: Mark
 MARK_BACKGROUND: Mark
 
 class RemoveBackgroundRequest(_message.Message):
-    __slots__ = ("image", "output", "frame", "threshold", "id", "hints", "adapter")
+    __slots__ = ("image", "output", "frame", "threshold", "id", "hints", "adapter", "image_url")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class RemoveBackgroundRequest(_message.Message):
     ID_FIELD_NUMBER: _ClassVar[int]
     HINTS_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URL_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     output: Output
     frame: Frame
@@ -53,7 +54,8 @@ class RemoveBackgroundRequest(_message.Message):
     id: str
     hints: Hints
     adapter: Adapter
-    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ..., id: _Optional[str] = ..., hints: _Optional[_Union[Hints, _Mapping]] = ..., adapter: _Optional[_Union[Adapter, _Mapping]] = ...) -> None: ...
+    image_url: str
+    def __init__(self, image: _Optional[bytes] = ..., output: _Optional[_Union[Output, str]] = ..., frame: _Optional[_Union[Frame, str]] = ..., threshold: _Optional[float] = ..., id: _Optional[str] = ..., hints: _Optional[_Union[Hints, _Mapping]] = ..., adapter: _Optional[_Union[Adapter, _Mapping]] = ..., image_url: _Optional[str] = ...) -> None: ...
 
 class Vertex(_message.Message):
     __slots__ = ("x", "y")

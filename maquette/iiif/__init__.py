@@ -1,0 +1,1 @@
+"""Collections that are published as IIIF: manifests in, Web Annotations out."""
