@@ -239,4 +239,3 @@ async def _begun(files: AsyncGenerator[forms.File | forms.Fields, None]) -> tupl
             return fields, each
         fields = each
     raise errors.ImageMissing(f"Send photographs as files in the multipart field `{forms.FILES}`.")
-

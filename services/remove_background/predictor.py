@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ import mahotas
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import putchunk
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.common import errors, images
@@ -26,6 +28,7 @@ Mask = npt.NDArray[np.uint8]
 SECOND = "second_probability"
 # Smaller regions are specks, not components of the object.
 SMALLEST_COMPONENT = 0.001
+_PNG_ROWS = 256  # compressed at a time
 # What training writes for hints and adapters: the file in the bundle, and its output.
 FEATURES_FILE, FEATURES = hypercolumns.FILE, hypercolumns.OUTPUT
 
@@ -299,7 +302,24 @@ def report(mask: Mask, probability: npt.NDArray[np.float32], threshold: float, s
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
-    # A mask is runs of two values: coded as such it takes three quarters of level 1's time and a third of its bytes.
-    strategy = zlib.Z_RLE if pixels.ndim == 2 else zlib.Z_DEFAULT_STRATEGY
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=1, compress_type=strategy)
+    if pixels.ndim == 2:
+        _write_runs(stream, pixels)
+    else:
+        Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
+
+
+def _write_runs(stream: io.BytesIO, mask: Mask) -> None:
+    """A mask as an 8-bit grey PNG. It is runs of two values and coded as such, without the five filters that Pillow tries on
+    each row of grey: that takes a third of the time and fewer bytes."""
+    height, width = mask.shape
+    stream.write(b"\x89PNG\r\n\x1a\n")
+    putchunk(stream, b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0))
+    compressor, pieces = zlib.compressobj(1, strategy=zlib.Z_RLE), []
+    for top in range(0, height, _PNG_ROWS):
+        rows = mask[top : top + _PNG_ROWS]
+        filtered = np.zeros((len(rows), 1 + width), np.uint8)  # each row begins with its filter, 0: none
+        filtered[:, 1:] = rows
+        pieces.append(compressor.compress(memoryview(filtered)))
+    putchunk(stream, b"IDAT", b"".join(pieces), compressor.flush())
+    putchunk(stream, b"IEND")
