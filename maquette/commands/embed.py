@@ -15,6 +15,7 @@ from maquette.commands.options import (
     Ca,
     ChosenOrParquet,
     ColumnsFile,
+    DeleteVanished,
     IdFromOption,
     InFlight,
     Key,
@@ -24,6 +25,8 @@ from maquette.commands.options import (
     Patience,
     Server,
     Timeout,
+    To,
+    check_vanished,
     connected,
     found_in,
 )  # fmt: skip
@@ -31,6 +34,8 @@ from maquette.maps import latent_map
 from maquette.maps.gather import Gathered
 from maquette.records import log_lines, records
 from maquette.records.answer_log import AnswerLog
+from maquette.stores import vectors
+from maquette.stores.table import Space
 
 
 def embed(
@@ -45,6 +50,8 @@ def embed(
     features: Annotated[bool, typer.Option("--features", help="Also the encoder's wider feature vector.")] = False,
     mask: Annotated[bool, typer.Option("--mask", help="Embed the figure on white; the service needs a mask model.")] = False,
     overwrite: Overwrite = False,
+    to: To = None,
+    delete_vanished: DeleteVanished = False,
     server: Server = "localhost",
     key: Key = "",
     ca: Ca = None,
@@ -59,22 +66,30 @@ def embed(
             raise make("PARAMETER_INVALID", "--columns colours the page; give it with --page FILE.html, or with --id-from.")
         if page and output and page.absolute() == output.absolute():
             raise make("PARAMETER_INVALID", "--output and --page are two files.")
+        check_vanished(paths, to, delete_vanished)
         model, space = client.model(Service.EMBED_LATENT), client.space()
         collection = asking.collection(found_in(paths), id_from, columns)
         asking.refuse_sources([output, page], collection.found, columns)
         shape = records.embed_shape(space.dimensions, space.feature_dimensions if features else 0)
         gathered, drawn = Gathered("latent"), None
         made_in, settings = (log_lines.SPACE, space.embedding_space), {"features": features, "mask": mask}
-        with AnswerLog(log_lines.beside(output or page), Service.EMBED_LATENT, made_in, settings, overwrite=overwrite) as log:
+        table, version = Space(space.embedding_space, space.feature_dimensions), space.model_version
+        with (
+            vectors.opened(to, table, "latent", version, settings, overwrite=overwrite) as store,
+            AnswerLog(log_lines.beside(output or page), Service.EMBED_LATENT, made_in, settings, overwrite=overwrite) as log,
+        ):
             made = asking.answered(
                 collection,
                 log,
                 lambda todo: client.embed_many(todo, features, mask=mask or None, in_flight=in_flight),
-                space.model_version,
+                version,
+                store,
             )
             made = gathered.through(collection, made) if page else made
-            outcome = runner.write(made, len(collection.found), shape, format_, output, doing="embed")
-            outcome.skip(log.reused)
+            outcome = runner.write(made, len(collection.found), shape, format_, output, doing="embed", store=store)
+            outcome.skip(log.reused | (store.reused if store else set()))
+            if delete_vanished:
+                drawing.delete_vanished(store, paths, collection.found, outcome)
             draws = page is not None and bool(gathered.works) and not outcome.stopped
             if page and draws:
                 drawn = drawing.draw(

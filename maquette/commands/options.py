@@ -67,6 +67,21 @@ IdFromOption = Annotated[
         "Photographs of one id show one object.",
     ),
 ]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        envvar="MAQUETTE_TO",
+        metavar="postgresql://USER@HOST/DATABASE|lancedb:FOLDER",
+        help="Also write the vectors to this store, into the table of their embedding space.",
+    ),
+]
+DeleteVanished = Annotated[
+    bool,
+    typer.Option(
+        "--delete-vanished", help="With --to: delete the rows of photographs that are gone from the folders. They are lost."
+    ),
+]
 ReplaceMine = Annotated[
     bool, typer.Option("--replace-mine", help="Also replace files that a person made or corrected. They are lost.")
 ]
@@ -120,6 +135,14 @@ def found_in(paths: list[Path]) -> list[Photograph]:
         suffixes = " ".join(sorted(photographs.SUFFIXES))
         raise make("PARAMETER_INVALID", f"No photographs in {', '.join(map(str, paths))}; looked for {suffixes}.")
     return works
+
+
+def check_vanished(paths: list[Path], to: str | None, delete_vanished: bool) -> None:
+    """Raises :class:`ParameterInvalid` where it could not be told which rows are of the folders."""
+    if delete_vanished and to is None:
+        raise make("PARAMETER_INVALID", "--delete-vanished deletes rows of a store; name that with --to.")
+    if delete_vanished and Path() in paths:
+        raise make("PARAMETER_INVALID", "--delete-vanished wants a folder with a name; give it in the place of '.', as before.")
 
 
 def say_left_out(found: Found, masks: Sequence[Photograph]) -> None:
