@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
 import setuptools
 
 from tests.contract.test_layout import imports
@@ -34,9 +35,12 @@ def test_the_client_needs_grpc_protobuf_and_tenacity() -> None:
         "fsspec",
         "httpx",
         "jinja2",
+        "lancedb",
         "numpy",
         "openTSNE",
+        "pgvector",
         "PIL",
+        "psycopg",
         "pyarrow",
         "rich",
         "services",
@@ -54,6 +58,13 @@ def test_rooms_hand_on_and_none_is_called_back() -> None:
             assert {module for module in found if not module.startswith("maquette.client")} == set(), path
         if path.parent.name != "commands":
             assert {module for module in found if module.startswith("maquette.commands")} == set(), path
+
+
+@pytest.mark.parametrize(("to", "missing"), [("postgresql:///x", "psycopg"), ("lancedb:x", "lancedb")])
+def test_without_their_extra_the_stores_say_what_to_install(to: str, missing: str) -> None:
+    script = f"import sys; sys.modules['{missing}'] = None; from maquette.stores.table import table_at; table_at('{to}')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "pip install 'maquette-serving[vectors]'. (PARAMETER_INVALID)" in done.stderr
 
 
 def test_without_its_extra_the_command_says_what_to_install() -> None:
