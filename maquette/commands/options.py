@@ -96,9 +96,16 @@ STOPPED_EARLY = "Stopped before any photograph was done. Next: run the same comm
 @contextmanager
 def connected(server: str, key: str, ca: Path | None, timeout: float, patience: float) -> Iterator[Client]:
     """A client; an error that is not one photograph's ends the command with a sentence and exit code 2, Ctrl-C with 130."""
+    with reported(), Client(server, key=key, ca=ca, timeout=timeout, patience=patience) as client:
+        yield client
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """:func:`connected` for what asks no service."""
     try:
-        with told(), Client(server, key=key, ca=ca, timeout=timeout, patience=patience) as client:
-            yield client
+        with told():
+            yield
     except MaquetteError as error:
         typer.echo(f"maquette: {error.detail}", err=True)
         raise typer.Exit(2) from error
