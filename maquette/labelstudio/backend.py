@@ -63,7 +63,8 @@ class Backend:
             found += regions.brush_region(page.brush, answer.mask, scores[-1])
             versions.append(f"{Service.REMOVE_BACKGROUND} {answer.model_version}")
         if page.choices and context is None:
-            types = self._client.classify(self._images.read(data.get(page.choices.field)), top_k=8)
+            labels = self._client.model(Service.CLASSIFY).labels
+            types = self._client.classify(self._images.read(data.get(page.choices.field)), top_k=len(labels))
             chosen = [] if types.abstained else regions.choice(page.choices, types.predictions)
             scores += [region["score"] for region in chosen]
             found += chosen

@@ -45,8 +45,8 @@ class Made:
 def masks(export: Path, found: Sequence[Photograph], folder: Path, label: str | None, *, replace: bool) -> Iterator[Made]:
     """A mask for each task of an export (JSON) whose newest submitted annotation has brush regions.
 
-    With a ``label`` those of that alone. ``found`` are the photographs the tasks were made of, which are known by their names. Raises :class:`ParameterInvalid`,
-    :class:`FileFailed`.
+    With a ``label`` those of that alone. ``found`` are the photographs the tasks were made of, which are known by their names.
+    Raises :class:`ParameterInvalid`, :class:`FileFailed`.
     """
     try:
         tasks = json.loads(export.read_bytes())
@@ -101,7 +101,8 @@ def _photograph(data: Mapping[str, Any], found: Sequence[Photograph]) -> Photogr
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w.]+", "_", name)
+    """What Django makes of a file's name (``get_valid_filename``)."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 def _stored(mask: Mask, photograph: Path) -> Image.Image:

@@ -37,8 +37,10 @@ class TaskImages:
         """The picture at a task's value, as ``/data/upload/1/a.jpg``. Raises :class:`MaquetteError`."""
         if not isinstance(value, str) or not value:
             raise make("IMAGE_MISSING", "The task has no picture where the labelling page looks for it.")
-        parts = urlsplit(urljoin(self._url, value))
-        own = urlsplit(self._url)
+        try:
+            parts, own = urlsplit(urljoin(self._url, value)), urlsplit(self._url)
+        except ValueError as error:
+            raise make("PARAMETER_INVALID", "The task's picture has no address that can be read.") from error
         if (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
             detail = f"The task's picture is at {parts.scheme}://{parts.netloc}, and pictures are read from Label Studio alone"
             raise make("PARAMETER_INVALID", f"{detail}: import it there, or give its folder as local files.")
@@ -76,7 +78,7 @@ class TaskImages:
                             "DEADLINE_EXCEEDED", f"Label Studio took longer than {self._seconds:g} s for the task's picture."
                         )
                     parts.append(part)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise make(
                 "UNREACHABLE", f"Label Studio does not answer at {self._url}: {error or type(error).__name__}."
             ) from error
