@@ -8,7 +8,7 @@ TRAINING_TESTS := $(sort $(dir $(wildcard tests/training/*/test_*.py)))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients label-studio bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -62,6 +62,13 @@ $(VENV)/clients/.installed: $(CLIENTS)/requirements.txt $(CLIENTS)/package.json 
 	$(VENV)/clients/bin/pip install -q -r $(CLIENTS)/requirements.txt
 	if command -v npm >/dev/null; then mkdir -p $(VENV)/node && cp $(CLIENTS)/package.json $(VENV)/node && npm install --silent --prefix $(VENV)/node; fi
 	@touch $@
+
+# Label Studio wants other versions of half of what is here: an environment of its own, of about 1 GB.
+label-studio: $(VENV)/label-studio/bin/label-studio  ## Install the real Label Studio, for its test
+
+$(VENV)/label-studio/bin/label-studio: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/label-studio
+	$(VENV)/label-studio/bin/pip install -q label-studio==1.23.2
 
 # Ten minutes; `python -m benchmarks.peers --quick` takes one.
 bench: setup-dev  ## classify beside FastAPI and LitServe, then each service over both transports beside plain ONNX Runtime (Debian: apache2-utils)

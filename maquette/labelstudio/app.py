@@ -27,7 +27,7 @@ _LOG = logging.getLogger("maquette.labelstudio")
 # A request for predictions brings the tasks with what people drew so far.
 _MOST_BODY = 32 * 2**20
 _MOST_TASKS = 1000
-_STATUS = {
+STATUS = {
     "IMAGE_TOO_MANY_BYTES": 413,
     "UNAUTHENTICATED": 502,
     "INTERNAL": 502,
@@ -100,7 +100,7 @@ def _answering(handler: Handler, password: str) -> Handler:
             return await handler(request)
         except MaquetteError as error:
             _LOG.warning("%s: %s", request.url.path, error)
-            return JSONResponse({"error": error.detail, "code": error.code}, _STATUS.get(error.code, 422))
+            return JSONResponse({"error": error.detail, "code": error.code}, STATUS.get(error.code, 422))
 
     return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,8 +15,12 @@ import numpy as np
 import pytest
 from label_studio_converter import brush
 from PIL import Image
+from typer.core import TyperGroup as Group
+from typer.main import get_command
 
-from tests.maquette.conftest import Run, photograph
+from maquette.commands import label_studio
+from maquette.labelstudio.app import STATUS
+from tests.maquette.conftest import ROOT, Run, photograph
 from tests.maquette.labelstudio.conftest import PAGE, Running, started
 from tests.maquette.server import Server
 from tests.serving import free_ports
@@ -273,3 +278,14 @@ def test_an_export_that_would_fill_the_memory(maquette: Run, folder: Path, tmp_p
     (tmp_path / "export.json").write_text(json.dumps([task]))
     refused = maquette("label-studio", "masks", "export.json", "photos", "-o", "corrected")
     assert refused.returncode == 1 and "task 1: A brush region is not of 40 x 30 pixels." in refused.stderr
+
+
+def test_the_page_names_every_option_and_every_status() -> None:
+    page = (ROOT / "docs" / "label-studio.md").read_text("utf-8")
+    settings = page.partition("## Settings")[2]
+    shown = get_command(label_studio.app)
+    assert isinstance(shown, Group)
+    options = {option for parameter in shown.commands["serve"].params for option in parameter.opts}
+    assert options == set(re.findall(r"`(--[a-z-]+)`", settings.partition("A picture is read")[0]))
+    for code, status in STATUS.items():
+        assert re.search(rf"^\| {status} \|.*`{code}`", settings, re.MULTILINE), code
