@@ -5,8 +5,8 @@
 
 Every photograph of the folders is asked for by `maquette cluster` and `maquette embed --features`, into a PostgreSQL that is
 started for it and a LanceDB, and is then searched for with its own vector. Exact: all Euclidean distances, by NumPy in float64.
-A store's neighbour counts as found when it is no farther than the tenth of the exact ones, so that ties are no errors. PostgreSQL
-searches as it does by default (hnsw.ef_search 40), then with 100.
+A store's neighbour counts as found when it is no farther than the tenth of the exact ones, so that ties are no errors.
+PostgreSQL searches as it does by default (hnsw.ef_search 40), then with 100.
 """
 
 from __future__ import annotations
