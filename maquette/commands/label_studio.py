@@ -62,7 +62,10 @@ def serve(
         images = TaskImages(url, token, local_files, largest * 2**20, seconds)
         try:
             made = application(Backend(client, images, adapter), password, workers)
+            typer.echo(f"A backend for {url} at http://{host}:{port}; Ctrl-C ends it.", err=True)
             uvicorn.run(made, host=host, port=port, limit_concurrency=64, log_level="warning", timeout_graceful_shutdown=10)
+        except KeyboardInterrupt:  # which uvicorn hands on when its last request is answered
+            typer.echo("Ended.", err=True)
         finally:
             images.close()
 

@@ -39,7 +39,7 @@ class Row:
         return State(self.sha256, self.model_version, self.settings, self.id)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class State:
     """What tells whether a row is still true of its photograph."""
 

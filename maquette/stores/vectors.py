@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class Vectors:
     def __init__(self, table: Table, space: Space, field: str, model_version: str, settings: Record, overwrite: bool) -> None:
         self._table, self._space, self._field, self._overwrite = table, space, field, overwrite
         self._version, self._settings = model_version, json.dumps(settings, sort_keys=True)
-        self._there: dict[str, State] = dict(table.states())
+        self._there = {file: _interned(state) for file, state in table.states()}
         self._waiting: dict[str, Row] = {}
         self._flushed = time.monotonic()
         self.reused: set[str] = set()  # the photographs whose answer was in the store
@@ -119,6 +120,11 @@ def opened(
         yield Vectors(table, space, field, model_version, settings, overwrite)
     finally:
         table.close()
+
+
+def _interned(state: State) -> State:
+    """A million rows have few versions and settings between them."""
+    return State(state.sha256, sys.intern(state.model_version), sys.intern(state.settings), state.id)
 
 
 def _text(name: str) -> str:
