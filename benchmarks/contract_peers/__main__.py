@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,31 +48,33 @@ def main(
     rembg: Annotated[Path | None, typer.Option(help="Python of an environment with rembg")] = None,
     mlserver: Annotated[Path | None, typer.Option()] = None,
     kserve: Annotated[Path | None, typer.Option()] = None,
-    output: Annotated[Path | None, typer.Option("--json", help="also write the answers here")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="ask this server; may be given several times")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--json", help="also write the answers here, beside those of other servers")
+    ] = None,
 ) -> None:
     """Ask, print the answers, and write them."""
-    rows: list[dict[str, Any]] = []
+    rows = json.loads(output.read_text())["rows"] if output and output.exists() else []
+    with tempfile.TemporaryDirectory() as scratch, _Near() as near:
+        starts: dict[str, Callable[[], tuple[Any, ...]]] = {
+            "classify": lambda: peers.ours("classify", "classifications", CLASSIFY),
+            "remove_background": lambda: peers.ours("remove_background", "masks", MASKS),
+            "litserve": lambda: (peers.litserve(),),
+            "rembg": lambda: (peers.rembg(rembg, _stand_in(Path(scratch))),),
+            "mlserver": lambda: (peers.mlserver(mlserver, Path(scratch)),),
+            "kserve": lambda: (peers.kserve(kserve),),
+        }
+        named = {"rembg": rembg, "mlserver": mlserver, "kserve": kserve}
+        for name in only or [name for name in starts if named.get(name, True)]:
+            row = _answers(near, *starts[name]())
+            rows = [*(one for one in rows if one["server"] != row["server"]), row]
+            if output:
+                made = {"command": "python -m benchmarks.contract_peers", "rows": rows}
+                output.write_text(json.dumps(made, indent=1) + "\n")
+    print(table(rows))
 
-    def note(row: dict[str, Any]) -> None:
-        rows.append(row)
-        if output:
-            made = {"command": "python -m benchmarks.contract_peers", "rows": rows}
-            output.write_text(json.dumps(made, indent=1) + "\n")
 
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        near = stack.enter_context(_Near())
-        for name, noun, contract in (("classify", "classifications", CLASSIFY), ("remove_background", "masks", MASKS)):
-            started, port = peers.ours(name, noun)
-            note(_answers(started, near, lambda image, c=contract, p=port: _ours_over_grpc(*c, p, image)))
-        theirs = [peers.litserve()]
-        theirs += [peers.rembg(rembg, _stand_in(Path(scratch)))] if rembg else []
-        theirs += [peers.mlserver(mlserver, Path(scratch))] if mlserver else []
-        theirs += [peers.kserve(kserve)] if kserve else []
-        for started in theirs:
-            note(_answers(started, near))
-
-
-def _answers(started: Any, near: _Near, over_grpc: Callable[[bytes], str] | None = None) -> dict[str, Any]:
+def _answers(near: _Near, started: Any, contract: Any = None, port: int = 0) -> dict[str, Any]:
     with started as peer:
         row: dict[str, Any] = {"server": peer.name, "version": peer.version, "readiness": " -> ".join(peer.started)}
         if peer.started[-1:] != ["200"]:
@@ -86,12 +88,14 @@ def _answers(started: Any, near: _Near, over_grpc: Callable[[bytes], str] | None
             "a JPEG cut in half": lambda: peer.ask(CUT),
             "a PNG of 169 megapixels in 20 KB": lambda: peer.ask(bomb),
             "a body of 300 MiB": lambda: peer.ask(bytes(OVERSIZE)),
-            "a parameter that is none": lambda: peer.ask(GOOD, top_k="minus one", threshold="minus one"),
+            "a parameter that is none": lambda: _compared(peer, top_k="minus one", threshold="minus one"),
             "an address in the place of the image": lambda: near.asked_by(peer),
-            "three images, the second broken": lambda: peer.ask(GOOD, BROKEN, GOOD),
-            "broken bytes over gRPC": lambda: (over_grpc or peer.grpc_answer)(BROKEN),
-            "a mark on the photograph": lambda: peer.ask(GOOD, hints=HINTS),
-            "where the answer is from": lambda: peer.http.get(peer.facts) if peer.facts else "no such question",
+            "three images, the second broken": lambda: _items(peer.ask(GOOD, BROKEN, GOOD)),
+            "broken bytes over gRPC": lambda: (
+                _ours_over_grpc(*contract, port, BROKEN) if contract else peer.grpc_answer(BROKEN)
+            ),
+            "a mark on the photograph": lambda: _compared(peer, hints=HINTS),
+            "where the answer is from": lambda: _provenance(peer),
         }
         for question, ask in questions.items():
             row[question] = _measured(peer, ask)
@@ -105,7 +109,7 @@ def _measured(peer: Peer, ask: Callable[[], Any]) -> dict[str, Any]:
         try:
             answer = ask()
         except httpx.TransportError as error:
-            answer = f"no answer: {type(error).__name__}"
+            answer = f"no answer, {type(error).__name__}"
     said = {"answer": answer} if isinstance(answer, str) else _shown(answer)
     try:
         after = peer.ask(GOOD).status_code
@@ -117,7 +121,64 @@ def _measured(peer: Peer, ask: Callable[[], Any]) -> dict[str, Any]:
 def _shown(response: httpx.Response) -> dict[str, Any]:
     kind = response.headers.get("content-type", "").partition(";")[0]
     text = response.text if kind.startswith(("application/", "text/")) else f"<{len(response.content)} bytes>"
-    return {"answer": response.status_code, "type": kind, "body": " ".join(text.split())[:400]}
+    text = re.sub(r"/[^\s\"]*/(site-packages|lib)", r"\1", " ".join(text.split()))
+    return {"answer": f"{response.status_code}{_code(response)}", "type": kind, "body": text[:300]}
+
+
+def _code(response: httpx.Response) -> str:
+    """The stable code of an error, or that it is a traceback."""
+    if response.is_success:
+        return ""
+    found = re.search(r'"code":\s*"(\w+)"', response.text)
+    return f" `{found[1]}`" if found else ", a traceback" if "Traceback" in response.text else ", no code"
+
+
+def _compared(peer: Peer, **parameters: str) -> str:
+    """Whether a parameter is refused, ignored or heeded."""
+    response = peer.ask(GOOD, **parameters)
+    if not response.is_success:
+        return f"{response.status_code}{_code(response)}"
+    same = _without_ids(response) == _without_ids(peer.ask(GOOD))
+    return f"{response.status_code}, {'ignored' if same else 'heeded'}"
+
+
+def _without_ids(response: httpx.Response) -> bytes:
+    return re.sub(rb'"(request_)?id":\s*"[^"]*"', b"", response.content)
+
+
+def _items(response: httpx.Response) -> str:
+    """How many answers came for three images, and how many errors."""
+    if not response.is_success:
+        return f"{response.status_code}{_code(response)}, no answer"
+    made = response.json() if "json" in response.headers["content-type"] else None
+    errors = [one["error"]["code"] for one in made if "error" in one] if isinstance(made, list) else []
+    answers = len(made) - len(errors) if isinstance(made, list) else 1
+    return f"{response.status_code}, {answers} of 3 answered" + "".join(f", 1 `{code}`" for code in errors)
+
+
+def _provenance(peer: Peer) -> str:
+    """What an answer and the server's word on its model say of where the answer is from."""
+    text = peer.ask(GOOD).text + (peer.http.get(peer.facts).text if peer.facts else "")
+    version = re.search(r'"(?:model_)?version":\s*"([\w.]+)"', text)
+    facts = [name for name in ("sha256", "training_data", "metrics", "licence") if f'"{name}"' in text]
+    return ", ".join([*([f"version {version[1]}"] if version else []), *facts]) or "nothing"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The answers as the table of docs/peers.md: a question a line, a server a column; memory from 100 MiB on."""
+
+    def cell(row: dict[str, Any], question: str) -> str:
+        said = row[question]
+        if isinstance(said, str):
+            return said
+        memory = f", +{said['MiB']:,} MiB" if said["MiB"] >= 100 else ""
+        return f"{said['answer']}{memory}".replace("|", "/")
+
+    head = ["| question |", *(f" {row['server']} {row['version']} |" for row in rows)]
+    lines = ["".join(head), "|---" * (len(rows) + 1) + "|"]
+    questions = [name for name in rows[0] if name not in ("server", "version")]
+    lines += ["".join([f"| {question} |", *(f" {cell(row, question)} |" for row in rows)]) for question in questions]
+    return "\n".join(lines) + "\n"
 
 
 def _ours_over_grpc(stub: Any, request: Any, port: int, image: bytes) -> str:
@@ -129,7 +190,7 @@ def _ours_over_grpc(stub: Any, request: Any, port: int, image: bytes) -> str:
             info, status = error_details_pb2.ErrorInfo(), rpc_status.from_call(error)
             for detail in status.details if status else ():
                 detail.Unpack(info) if detail.Is(info.DESCRIPTOR) else None
-            return f"{error.code().name} | {error.details()[:90]} | ErrorInfo {info.reason}"
+            return f"{error.code().name} `{info.reason}`"
     return "OK"
 
 
@@ -152,8 +213,9 @@ def _stand_in(folder: Path) -> Path:
     model = make.make_model(
         make.make_graph([node], "first", [picture], [mask], bounds), opset_imports=[make.make_opsetid("", 17)], ir_version=9
     )
-    onnx.save(model, folder / "stand-in.onnx")
-    return folder / "stand-in.onnx"
+    (folder / ".rembg").mkdir(exist_ok=True)
+    onnx.save(model, folder / ".rembg" / "stand-in.onnx")
+    return folder / ".rembg" / "stand-in.onnx"
 
 
 class _Memory:
@@ -222,7 +284,7 @@ class _Near:
             one = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [url]}
             answer = peer.http.post(peer.tensor, json={"inputs": [one]})
         else:
-            answer = peer.http.post(peer.form, data={peer.field: url})
+            answer = peer.http.post(peer.form, data={peer.part: url})
         return f"{answer.status_code}; the address was {'fetched' if self.calls else 'not fetched'}"
 
 

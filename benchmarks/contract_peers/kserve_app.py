@@ -23,7 +23,7 @@ class Classify(kserve.Model):  # type: ignore[misc]
             text = given if isinstance(given, str) else bytes(given).decode()
             answers.append(json.dumps(self.model.answer(base64.b64decode(text))))
         output = kserve.InferOutput("answers", [len(answers)], "BYTES", answers)
-        return kserve.InferResponse(response_id=payload.id, model_name=self.name, infer_outputs=[output])
+        return kserve.InferResponse(response_id=payload.id or "1", model_name=self.name, infer_outputs=[output])
 
 
 if __name__ == "__main__":

@@ -33,14 +33,14 @@ try:
     stubs.GRPCInferenceServiceStub(channel).ModelInfer(pb.ModelInferRequest(model_name="classify", inputs=[tensor]), timeout=30)
     print("OK")
 except grpc.RpcError as error:
-    said = (error.details() or "")[:90].replace("\\n", " ")
-    print(error.code().name, "|", said, "|", [key for key, _ in error.trailing_metadata() or ()])
+    said = "".join(", " + key for key, _ in error.trailing_metadata() or () if "status-details" in key)
+    print(error.code().name + (said or ", no code"))
 """
 
 
 @dataclass
 class Peer:
-    """A running server: ``form`` is the path that takes an image as ``field`` of a form, ``tensor`` one that takes base64."""
+    """A running server: ``form`` is the path that takes an image as ``part`` of a form, ``tensor`` one that takes base64."""
 
     name: str
     version: str
@@ -49,10 +49,11 @@ class Peer:
     ready: str
     started: list[str] = field(default_factory=list)
     form: str = ""
-    field: str = "image"
+    part: str = "image"
     tensor: str = ""
     batch: str = ""
-    batch_field: str = ""
+    batch_part: str = ""
+    always: dict[str, str] = field(default_factory=dict)  # of every form
     facts: str = ""
     address: str = ""  # a GET with an address in it, where there is one
     grpc: tuple[Path, str, str, int] | None = None
@@ -64,9 +65,9 @@ class Peer:
             one = {"name": "image", "shape": [len(data)], "datatype": "BYTES", "data": data}
             return self.http.post(self.tensor, json={"inputs": [one], "parameters": parameters})
         path = self.batch if len(images) > 1 else self.form
-        field = self.batch_field if len(images) > 1 and self.batch_field else self.field
-        files = [(field, (f"{place}.jpg", image, "image/jpeg")) for place, image in enumerate(images) if image is not None]
-        return self.http.post(path, files=files, data=parameters)
+        name = self.batch_part if len(images) > 1 and self.batch_part else self.part
+        files = [(name, (f"{place}.jpg", image, "image/jpeg")) for place, image in enumerate(images) if image is not None]
+        return self.http.post(path, files=files, data=self.always | parameters)
 
     def grpc_answer(self, image: bytes) -> str:
         if self.grpc is None:
@@ -91,7 +92,9 @@ def running(name: str, words: list[object], port: int, ready: str, version: str,
         start_new_session=True,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as http:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        ) as http:
             peer = Peer(name, version, http, psutil.Process(process.pid), ready, **facts)
             deadline = time.monotonic() + START_SECONDS
             while peer.started[-1:] != ["200"] and time.monotonic() < deadline and process.poll() is None:
@@ -113,7 +116,7 @@ def _graph() -> Path:
     return models.latest(settings.load().models, "classify") / "model.onnx"
 
 
-def ours(service: str, noun: str) -> Any:
+def ours(service: str, noun: str, contract: Any) -> tuple[Any, Any, int]:
     http_port, grpc_port = free_ports(2)
     variables = {"MAQUETTE_HTTP_PORT": str(http_port), "MAQUETTE_GRPC_PORT": str(grpc_port)}
     made = running(
@@ -121,24 +124,36 @@ def ours(service: str, noun: str) -> Any:
         [sys.executable, "-m", "services.pod", service],
         http_port,
         "/readyz",
-        "this commit",
+        _version(Path(sys.executable), "maquette-serving"),
         environment=variables,
         form=f"/v1/{noun}",
         batch=f"/v1/{noun}/batch",
-        batch_field="images",
+        batch_part="images",
         facts="/v1/model",
     )
-    return made, grpc_port
+    return made, contract, grpc_port
 
 
 def rembg(python: Path, weights: Path) -> Any:
     """``weights`` is a graph with the input and output of U2-Net: its own cannot be had from PyPI."""
     (port,) = free_ports(1)
     words = [python.parent / "rembg", "s", "--host", "127.0.0.1", "--port", port, "--log_level", "error"]
-    extras = "model=u2net_custom&extras=" + json.dumps({"model_path": str(weights)})
-    path = f"/api/remove?{extras}"
+    path = "/api/remove?extras=" + json.dumps({"model_path": str(weights)})
+    model = {"model": "u2net_custom"}
     version, fetches = _version(python, "rembg"), "/api/remove?url="
-    return running("rembg s", words, port, "/api", version, form=path, batch=path, field="file", address=fetches)
+    return running(
+        "rembg s",
+        words,
+        port,
+        "/api",
+        version,
+        form=path,
+        batch=path,
+        part="file",
+        always=model,
+        address=fetches,
+        environment={"HOME": str(weights.parents[1])},  # it reads models from .rembg there alone
+    )
 
 
 def litserve() -> Any:
