@@ -56,7 +56,7 @@ def serve(
             from maquette.labelstudio.backend import Backend
             from maquette.labelstudio.images import TaskImages
         except ImportError as error:
-            raise make("PARAMETER_INVALID", _INSTALL.format(error.name)) from error
+            raise make("PARAMETER_INVALID", _INSTALL.format(str(error.name).partition(".")[0])) from error
         if not url.startswith(("http://", "https://")):
             raise make("PARAMETER_INVALID", "--url takes the address of Label Studio: http://HOST:PORT or https://HOST.")
         images = TaskImages(url, token, local_files, largest * 2**20, seconds)
@@ -85,7 +85,7 @@ def masks(
         try:
             from maquette.labelstudio import export as exported
         except ImportError as error:
-            raise make("PARAMETER_INVALID", _INSTALL.format(error.name)) from error
+            raise make("PARAMETER_INVALID", _INSTALL.format(str(error.name).partition(".")[0])) from error
         counts, failed, kept = Counter[str](), 0, 0
         for one in exported.masks(export, found_in(paths), output, label, replace=replace_mine):
             known = one.state in ("written", "same", "kept")
