@@ -249,3 +249,14 @@ def test_a_store_finds_the_neighbours_that_an_exact_search_finds(store: Store) -
             assert "Index Scan" in plan
             answers = [{int(file) for (file,) in connection.execute(query, (vectors[n],))} for n in asked]
     assert sum(len(a & b) for a, b in zip(exact, answers, strict=True)) >= 0.99 * 10 * len(exact)
+
+
+def test_a_name_that_is_not_utf_8(maquette: Run, server: Server, folder: Path, store: Store) -> None:
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(photograph(33))
+    words = ["embed", "photos", "--id-from", "stem", "--to", store.to, "--server", server.address]
+    assert maquette(*words).returncode == 0
+    row = store.rows()["photos/caf\\udce9.jpg"]
+    assert (row["id"], json.loads(row["record"])["file"]) == ("caf\\udce9", "photos/caf\\udce9.jpg")
+    asked = len(server.seen.items)
+    assert maquette(*words).returncode == 0
+    assert len(server.seen.items) == asked
