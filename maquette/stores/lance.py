@@ -82,9 +82,11 @@ class Lance:
         self._written += 1
 
     def close(self) -> None:
-        """Also lay the small files of this run's transactions together, which searches want."""
-        if self._written > 1:
+        """Also lay the small files of this run's transactions together, and index the files' names: else each is searched for."""
+        if self._written:
             with self._failing():
+                if not self._table.list_indices():
+                    self._table.create_scalar_index("file")
                 self._table.optimize()
 
     @contextmanager
