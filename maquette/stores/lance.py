@@ -13,6 +13,7 @@ from maquette.stores.table import COLUMNS, STATE, Row, Space, State
 try:
     import lancedb
     import pyarrow
+    from lancedb.index import BTree
 except ImportError as error:
     raise table.lacking("lancedb") from error
 
@@ -82,11 +83,11 @@ class Lance:
         self._written += 1
 
     def close(self) -> None:
-        """Also lay the small files of this run's transactions together, and index the files' names: else each is searched for."""
+        """Also lay the small files of this run's transactions together, and index ``file``: else each row is searched for."""
         if self._written:
             with self._failing():
                 if not self._table.list_indices():
-                    self._table.create_scalar_index("file")
+                    self._table.create_index("file", config=BTree())
                 self._table.optimize()
 
     @contextmanager
