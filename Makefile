@@ -8,7 +8,7 @@ TRAINING_TESTS := $(sort $(dir $(wildcard tests/training/*/test_*.py)))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients web bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients web label-studio bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
 # torch first and by version, so that a wheel lying on the machine is preferred to the registry's CUDA build.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli,batch,report,train,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli,batch,report,vectors,label-studio,train,dev]'
 	@touch $@ $(VENV)/.serve
 
 # With the mask model, so that `maquette embed --mask` is answered.
@@ -71,6 +71,13 @@ web: web/node_modules/.installed  ## Check and build the pages of web/ into the 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	if command -v npm >/dev/null; then cd web && npm ci --silent --no-audit --no-fund; fi
 	@mkdir -p web/node_modules && touch $@
+
+# Label Studio wants other versions of half of what is here: an environment of its own, of about 1 GB.
+label-studio: $(VENV)/label-studio/bin/label-studio  ## Install the real Label Studio, for its test
+
+$(VENV)/label-studio/bin/label-studio: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/label-studio
+	$(VENV)/label-studio/bin/pip install -q label-studio==1.23.2
 
 # Ten minutes; `python -m benchmarks.peers --quick` takes one.
 bench: setup-dev  ## classify beside FastAPI and LitServe, then each service over both transports beside plain ONNX Runtime (Debian: apache2-utils)

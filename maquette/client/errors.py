@@ -11,10 +11,11 @@ MaquetteError                 .code  .detail  .request_id
 ├── Unavailable               NOT_READY, UNREACHABLE: no service answers, after the retries
 ├── SpacesDiffer              SPACES_DIFFER: embeddings of two models would be compared
 ├── ServiceFailed             INTERNAL, and every code this client does not know
-└── FileFailed                FILE_UNREADABLE, FILE_UNWRITABLE: a file on this side
+├── FileFailed                FILE_UNREADABLE, FILE_UNWRITABLE: a file on this side
+└── StoreFailed               STORE_UNREACHABLE, STORE_UNWRITABLE: the database that vectors are written to
 
-A code that starts with FILE_ or is SPACES_DIFFER, UNREACHABLE or UNSUPPORTED is the client's own; the others come from the
-service.
+A code that starts with FILE_ or STORE_, or is SPACES_DIFFER, UNREACHABLE or UNSUPPORTED is the client's own; the others come
+from the service.
 """
 
 from __future__ import annotations
@@ -80,6 +81,10 @@ class FileFailed(MaquetteError):
     """A file on this side cannot be read or written."""
 
 
+class StoreFailed(MaquetteError):
+    """The database that vectors are written to cannot be reached or written."""
+
+
 _CLASSES: dict[str, type[MaquetteError]] = {
     "PARAMETER_INVALID": ParameterInvalid,
     "ADAPTER_MISMATCH": AdapterMismatch,
@@ -91,6 +96,8 @@ _CLASSES: dict[str, type[MaquetteError]] = {
     "SPACES_DIFFER": SpacesDiffer,
     "FILE_UNREADABLE": FileFailed,
     "FILE_UNWRITABLE": FileFailed,
+    "STORE_UNREACHABLE": StoreFailed,
+    "STORE_UNWRITABLE": StoreFailed,
 }
 
 # For failures that gRPC itself reports, without an ErrorInfo of the service.

@@ -20,6 +20,7 @@ from maquette.records import records
 from maquette.records.answer_log import AnswerLog
 from maquette.records.ids import IdFrom
 from maquette.records.records import Record
+from maquette.stores.vectors import Vectors
 
 # Asks the service about photographs, in order, with an answer each. The paths may be taken ahead of the answers.
 Paths = Iterator[Path]
@@ -51,8 +52,10 @@ def refuse_sources(outputs: Sequence[Path | None], found: Sequence[Photograph], 
             raise make("PARAMETER_INVALID", f"{output} is one of the photographs; choose another file for the result.")
 
 
-def answered(photographs: Collection, log: AnswerLog, many: Many, model_version: str) -> Iterator[Record]:
-    """A record for each photograph, in order, with its id: from the log where it has one, else from the service.
+def answered(
+    photographs: Collection, log: AnswerLog, many: Many, model_version: str, store: Vectors | None = None
+) -> Iterator[Record]:
+    """A record for each photograph, in order, with its id: from the log or the store, else from the service.
 
     When the service is lost half-way, the rest have that as their error; those in the log still have their answer.
     ``model_version`` is for these records. Raises :class:`SpacesDiffer`.
@@ -68,7 +71,11 @@ def answered(photographs: Collection, log: AnswerLog, many: Many, model_version:
             for photograph in handed.rest():
                 yield records.record_of(photograph, Answer(0, photograph.path, "", error=error), model_version)
 
-    for given, record in zip(photographs.ids, log.records(photographs.found, ask), strict=False):
+    def stored(todo: Iterator[Photograph]) -> Iterator[Record]:
+        return store.records(todo, ask) if store else ask(todo)
+
+    made = log.records(photographs.found, stored)
+    for given, record in zip(photographs.ids, made, strict=False):
         file = record.pop("file")
         yield {"file": file} | ({"id": given} if given else {}) | record
 

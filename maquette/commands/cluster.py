@@ -16,6 +16,7 @@ from maquette.commands.options import (
     Ca,
     Chosen,
     ColumnsFile,
+    DeleteVanished,
     IdFromOption,
     InFlight,
     Key,
@@ -26,6 +27,8 @@ from maquette.commands.options import (
     Server,
     TextFormat,
     Timeout,
+    To,
+    check_vanished,
     connected,
     found_in,
 )  # fmt: skip
@@ -35,6 +38,8 @@ from maquette.maps.gather import Gathered
 from maquette.records import log_lines, records
 from maquette.records.answer_log import AnswerLog
 from maquette.records.writers import FOREIGN, SUFFIXES, Format
+from maquette.stores import vectors
+from maquette.stores.table import Space
 
 CSV, PAGE, ANSWERS = "works.csv", "map.html", "answers.jsonl"
 
@@ -57,6 +62,8 @@ def cluster(
     neighbours: Annotated[int, typer.Option(min=0, max=50, help="Most similar works to name.")] = 5,
     overwrite: Overwrite = False,
     replace_mine: ReplaceMine = False,
+    to: To = None,
+    delete_vanished: DeleteVanished = False,
     server: Server = "localhost",
     key: Key = "",
     ca: Ca = None,
@@ -70,6 +77,7 @@ def cluster(
         report = _report(output, format_)
         if columns and not (report or id_from):
             raise make("PARAMETER_INVALID", "--columns colours the map; give it with -o REPORT, a folder, or with --id-from.")
+        check_vanished(paths, to, delete_vanished)
         model, groups = client.model(Service.CLUSTER_ASSIGN), client.clusters()
         if manifest and (id_from or columns):
             raise make("PARAMETER_INVALID", "--manifest has ids of its own; leave out --id-from and --columns.")
@@ -82,12 +90,20 @@ def cluster(
         gathered = Gathered("embedding")
         kept = drawing.folder(report) / ANSWERS if report else log_lines.beside(output)
         space, settings, page = (log_lines.SPACE, groups.embedding_space), {"neighbours": neighbours}, None
-        with AnswerLog(kept, Service.CLUSTER_ASSIGN, space, settings, overwrite=overwrite) as log:
+        table = Space(groups.embedding_space)
+        with (
+            vectors.opened(to, table, "embedding", model.version, settings, overwrite=overwrite) as store,
+            AnswerLog(kept, Service.CLUSTER_ASSIGN, space, settings, overwrite=overwrite) as log,
+        ):
             if report and not replace_mine:
                 for name in (CSV, PAGE):
                     log.check_own(report / name)
             made = asking.answered(
-                collection, log, lambda todo: client.assign_many(todo, neighbours, in_flight=in_flight), model.version
+                collection,
+                log,
+                lambda todo: client.assign_many(todo, neighbours, in_flight=in_flight),
+                model.version,
+                store,
             )
             made = gathered.through(collection, made) if report else made
             outcome = runner.write(
@@ -99,8 +115,11 @@ def cluster(
                 doing="cluster",
                 document=brought.document("cluster", output, format_) if brought and not report else None,
                 placing=log.wrote if report else None,
+                store=store,
             )
-            outcome.skip(log.reused)
+            outcome.skip(log.reused | (store.reused if store else set()))
+            if delete_vanished and paths:
+                drawing.delete_vanished(store, paths, collection.found, outcome)
             draws = report is not None and bool(gathered.works) and not outcome.stopped
             if report and draws:
                 page = drawing.draw(

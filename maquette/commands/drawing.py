@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from maquette.client.errors import FileFailed
 from maquette.commands import runner
 from maquette.commands.runner import Outcome
 from maquette.folders import atomic
+from maquette.folders.photographs import Photograph
 from maquette.maps import html
 from maquette.maps.html import Page
 from maquette.records import log_lines
+from maquette.stores.vectors import Vectors
 
 
 def folder(path: Path) -> Path:
@@ -65,6 +67,12 @@ def say_end(outcome: Outcome, page: Path | None, where: str) -> None:
         where += f", map {page}"
         next_ = f"open {page} in a browser" if outcome.whole and not outcome.failed else next_
     runner.close(outcome, where=where, next_=next_)
+
+
+def delete_vanished(store: Vectors | None, paths: list[Path], found: Sequence[Photograph], outcome: Outcome) -> None:
+    """Say how many rows of photographs that are gone were deleted from the store. Raises :class:`StoreFailed`."""
+    if store and outcome.whole:
+        runner.errors().print(f"{store.delete_vanished(paths, found):,} rows of photographs that are gone were deleted.")
 
 
 def title_of(paths: list[Path]) -> str:

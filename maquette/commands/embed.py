@@ -16,6 +16,7 @@ from maquette.commands.options import (
     Ca,
     ChosenOrParquet,
     ColumnsFile,
+    DeleteVanished,
     IdFromOption,
     InFlight,
     Key,
@@ -25,6 +26,8 @@ from maquette.commands.options import (
     Patience,
     Server,
     Timeout,
+    To,
+    check_vanished,
     connected,
     found_in,
 )  # fmt: skip
@@ -33,6 +36,8 @@ from maquette.maps.catalogue import Collection
 from maquette.maps.gather import Gathered
 from maquette.records import log_lines, records
 from maquette.records.answer_log import AnswerLog
+from maquette.stores import vectors
+from maquette.stores.table import Space
 
 
 def embed(
@@ -48,6 +53,8 @@ def embed(
     features: Annotated[bool, typer.Option("--features", help="Also the encoder's wider feature vector.")] = False,
     mask: Annotated[bool, typer.Option("--mask", help="Embed the figure on white; the service needs a mask model.")] = False,
     overwrite: Overwrite = False,
+    to: To = None,
+    delete_vanished: DeleteVanished = False,
     server: Server = "localhost",
     key: Key = "",
     ca: Ca = None,
@@ -62,6 +69,7 @@ def embed(
             raise make("PARAMETER_INVALID", "--columns colours the page; give it with --page FILE.html, or with --id-from.")
         if page and output and page.absolute() == output.absolute():
             raise make("PARAMETER_INVALID", "--output and --page are two files.")
+        check_vanished(paths, to, delete_vanished)
         model, space = client.model(Service.EMBED_LATENT), client.space()
         if manifest and (id_from or columns):
             raise make("PARAMETER_INVALID", "--manifest has ids of its own; leave out --id-from and --columns.")
@@ -74,18 +82,25 @@ def embed(
         shape = records.embed_shape(space.dimensions, space.feature_dimensions if features else 0)
         gathered, drawn = Gathered("latent"), None
         made_in, settings = (log_lines.SPACE, space.embedding_space), {"features": features, "mask": mask}
-        with AnswerLog(log_lines.beside(output or page), Service.EMBED_LATENT, made_in, settings, overwrite=overwrite) as log:
+        table, version = Space(space.embedding_space, space.feature_dimensions), space.model_version
+        with (
+            vectors.opened(to, table, "latent", version, settings, overwrite=overwrite) as store,
+            AnswerLog(log_lines.beside(output or page), Service.EMBED_LATENT, made_in, settings, overwrite=overwrite) as log,
+        ):
             made = asking.answered(
                 collection,
                 log,
                 lambda todo: client.embed_many(todo, features, mask=mask or None, in_flight=in_flight),
-                space.model_version,
+                version,
+                store,
             )
             made = gathered.through(collection, made) if page else made
             made, total = (brought.and_failed(made), brought.total) if brought else (made, len(collection.found))
             document = brought.document("embed", output, format_) if brought else None
-            outcome = runner.write(made, total, shape, format_, output, doing="embed", document=document)
-            outcome.skip(log.reused)
+            outcome = runner.write(made, total, shape, format_, output, doing="embed", document=document, store=store)
+            outcome.skip(log.reused | (store.reused if store else set()))
+            if delete_vanished and paths:
+                drawing.delete_vanished(store, paths, collection.found, outcome)
             draws = page is not None and bool(gathered.works) and not outcome.stopped
             if page and draws:
                 drawn = drawing.draw(

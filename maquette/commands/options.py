@@ -70,6 +70,21 @@ IdFromOption = Annotated[
         "Photographs of one id show one object.",
     ),
 ]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        envvar="MAQUETTE_TO",
+        metavar="postgresql://USER@HOST/DATABASE|lancedb:FOLDER",
+        help="Also write the vectors to this store, into the table of their embedding space.",
+    ),
+]
+DeleteVanished = Annotated[
+    bool,
+    typer.Option(
+        "--delete-vanished", help="With --to: delete the rows of photographs that are gone from the folders. They are lost."
+    ),
+]
 ReplaceMine = Annotated[
     bool, typer.Option("--replace-mine", help="Also replace files that a person made or corrected. They are lost.")
 ]
@@ -84,9 +99,16 @@ STOPPED_EARLY = "Stopped before any photograph was done. Next: run the same comm
 @contextmanager
 def connected(server: str, key: str, ca: Path | None, timeout: float, patience: float) -> Iterator[Client]:
     """A client; an error that is not one photograph's ends the command with a sentence and exit code 2, Ctrl-C with 130."""
+    with reported(), Client(server, key=key, ca=ca, timeout=timeout, patience=patience) as client:
+        yield client
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """:func:`connected` for what asks no service."""
     try:
-        with told(), Client(server, key=key, ca=ca, timeout=timeout, patience=patience) as client:
-            yield client
+        with told():
+            yield
     except MaquetteError as error:
         typer.echo(f"maquette: {error.detail}", err=True)
         raise typer.Exit(2) from error
@@ -123,6 +145,16 @@ def found_in(paths: list[Path]) -> list[Photograph]:
         suffixes = " ".join(sorted(photographs.SUFFIXES))
         raise make("PARAMETER_INVALID", f"No photographs in {', '.join(map(str, paths))}; looked for {suffixes}.")
     return works
+
+
+def check_vanished(paths: Sequence[Path] | None, to: str | None, delete_vanished: bool) -> None:
+    """Raises :class:`ParameterInvalid` where it could not be told which rows are of the folders."""
+    if delete_vanished and to is None:
+        raise make("PARAMETER_INVALID", "--delete-vanished deletes rows of a store; name that with --to.")
+    if delete_vanished and not paths:
+        raise make("PARAMETER_INVALID", "--delete-vanished is of folders; a manifest has none.")
+    if delete_vanished and paths and Path() in paths:
+        raise make("PARAMETER_INVALID", "--delete-vanished wants a folder with a name; give it in the place of '.', as before.")
 
 
 def say_left_out(found: Found, masks: Sequence[Photograph]) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import typer
 
 from maquette.records.records import Record
+from maquette.stores.table import shown
 
 # What is nobody's business who gets the page.
 _SECRET = ("key",)
 
 
 def command_line(context: typer.Context) -> str:
-    """The command as it was given, without the key."""
+    """The command as it was given, without the key, and without the password of a store."""
     words = ["maquette", str(context.info_name)]
     options: list[str] = []
     for parameter in context.command.params:
@@ -31,7 +32,7 @@ def command_line(context: typer.Context) -> str:
         elif getattr(parameter, "is_flag", False):
             options.append(parameter.opts[0])
         else:
-            options += [parameter.opts[0], str(value)]
+            options += [parameter.opts[0], shown(value) if name == "to" else str(value)]
     return shlex.join([*words, *options])
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from maquette.client.errors import PASSING, FileFailed, MaquetteError
+from maquette.client.errors import PASSING, FileFailed, MaquetteError, StoreFailed
 from maquette.client.streaming import Answer
 from maquette.commands.options import STOPPED, TextFormat
 from maquette.folders import atomic
@@ -26,14 +26,15 @@ from maquette.records import log_lines, writers
 from maquette.records.linked_data import Document
 from maquette.records.records import Record, Shape
 from maquette.records.writers import Format
+from maquette.stores.vectors import Vectors
 
 
 @dataclass
 class Outcome:
     """How a run went. ``done``, ``skipped`` and ``failed`` are by subject, each subject in one of them.
 
-    ``stopped``: Ctrl-C ended it before its time. ``file`` is where the records are, None for standard output; ``unwritten``
-    says why they are not where they were asked for.
+    ``stopped``: Ctrl-C ended it before its time. ``file`` is where the records are, None for standard output, to which they are
+    ``printed``; ``store`` is where their vectors are, in words; ``unwritten`` says why they are not where they were asked for.
     """
 
     total: int | None
@@ -43,6 +44,8 @@ class Outcome:
     failed: dict[str, Record] = field(default_factory=dict)
     stopped: bool = False
     unwritten: str = ""
+    store: str = ""
+    printed: bool = True
 
     def add(self, subject: str, record: Record) -> None:
         """The latest record of a subject is what counts."""
@@ -71,8 +74,12 @@ class Outcome:
     def where(self) -> str:
         """Where the records are, in words."""
         if self.file:
-            return f"records in {self.file}"
-        return "no records" if self.unwritten else "records on standard output"
+            place = f"records in {self.file}"
+        elif self.unwritten:
+            return "no records"
+        else:
+            place = "records on standard output" if self.printed else ""
+        return ", ".join(filter(None, (place, self.store)))
 
     @property
     def exit_code(self) -> int:
@@ -102,20 +109,24 @@ def write(
     doing: str,
     document: Document | None = None,
     placing: Callable[[Path, Path], None] | None = None,
+    store: Vectors | None = None,
 ) -> Outcome:
     """Write the records as they come, also those before a Ctrl-C, and name those with an error. Raises :class:`FileFailed`.
 
-    ``placing`` is called with the written file and the name that it is given next.
+    ``placing`` is called with the written file and the name that it is given next. With a ``store`` the records go there too,
+    and to standard output only where ``format_`` is given.
 
     ``total`` is None where there is no end in sight: failures are then named when they happen too, and one that a later
     record of the same subject makes good is forgotten.
     """
     console = errors()
-    chosen = Format.JSONL if document else writers.choose(Format(format_) if format_ else None, file)
-    outcome = Outcome(total, file and _unfinished(file))
+    chosen = None
+    if file or format_ or document or store is None:
+        chosen = Format.JSONL if document else writers.choose(Format(format_) if format_ else None, file)
+    outcome = Outcome(total, file and _unfinished(file), store=store.where if store else "", printed=chosen is not None)
     begun = False
     try:
-        with progress(console, chosen, file) as bar, writers.writer(chosen, outcome.file, shape, document) as writer:
+        with progress(console, chosen, file) as bar, writers.writer(chosen, outcome.file, shape, document, store) as writer:
             begun, task = True, bar.add_task(doing, total=total)
             try:
                 for record in records:
@@ -126,7 +137,9 @@ def write(
                     bar.advance(task)
             except KeyboardInterrupt:
                 outcome.stopped = True
-    except FileFailed as error:
+            if store:
+                store.flush()
+    except (FileFailed, StoreFailed) as error:
         if not begun:
             raise
         outcome.unwritten, outcome.file = error.detail, None  # a full disk: what is done is done
@@ -163,7 +176,7 @@ def next_step(outcome: Outcome) -> str:
         return "run the same command again"
     if outcome.failed or outcome.unwritten:
         return "see to what is named above and run the same command again"
-    return "nothing is left to do" if outcome.file else "-o FILE keeps the records"
+    return "nothing is left to do" if outcome.file or outcome.store else "-o FILE keeps the records"
 
 
 def _unfinished(file: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -27,6 +28,14 @@ class Photograph:
 
     path: Path
     name: PurePath
+
+    def sha256(self) -> str | None:
+        """Of its bytes as they are now; None where it cannot be read."""
+        try:
+            with self.path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            return None
 
 
 @dataclass(frozen=True)

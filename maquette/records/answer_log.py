@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +20,7 @@ from maquette.client.errors import FileFailed, make
 from maquette.folders import atomic
 from maquette.folders.photographs import Photograph
 from maquette.records import log_lines
+from maquette.records.merging import Ask, merged
 from maquette.records.records import Record
 
 _WRITTEN = "written"
@@ -114,45 +113,22 @@ class AnswerLog:
         self._stream.flush()
         return place
 
-    def records(self, found: Iterable[Photograph], ask: Callable[[Iterator[Photograph]], Iterator[Record]]) -> Iterator[Record]:
+    def records(self, found: Iterable[Photograph], ask: Ask) -> Iterator[Record]:
         """A record for each photograph, in order: what is here already, and what ``ask`` gives for the rest, in their order.
 
         ``ask`` may take photographs from another thread, ahead of the records it gives. Files are hashed only as they are
         come to. Raises :class:`SpacesDiffer` when an answer is of another space: the service's model was changed.
         """
-        there = bool(self._places)
-        rest = iter(found)
-        for photograph in rest:
-            if not there or (sha256 := self._known(photograph)) is None:
-                rest = chain([photograph], rest)
-                break
-            yield self._at(sha256, photograph)
-        planned: deque[tuple[Photograph, str | None]] = deque()
 
-        def to_ask() -> Iterator[Photograph]:
-            for photograph in rest:
-                known = self._known(photograph) if there else None
-                planned.append((photograph, known))
-                if known is None:
-                    yield photograph
+        def asked(todo: Iterator[Photograph]) -> Iterator[Record]:
+            for record in ask(todo):
+                self._keep(record)
+                yield record
 
-        def reused() -> Iterator[Record]:
-            while planned and (sha256 := planned[0][1]) is not None:
-                yield self._at(sha256, planned.popleft()[0])
-
-        for record in ask(to_ask()):
-            yield from reused()
-            planned.popleft()
-            self._keep(record)
-            yield record
-        yield from reused()
+        return merged(found, asked, self._known, self._at) if self._places else asked(iter(found))
 
     def _known(self, photograph: Photograph) -> str | None:
-        try:
-            with photograph.path.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError:
-            return None  # asking will say what is wrong
+        sha256 = photograph.sha256()  # where there is none, asking will say what is wrong
         return sha256 if sha256 in self._places else None
 
     def _at(self, sha256: str, photograph: Photograph) -> Record:

@@ -104,6 +104,15 @@ class _Table:
         self._console.print(table)
 
 
+class _Both:
+    def __init__(self, first: Writer, second: Writer) -> None:
+        self._writers = (first, second)
+
+    def write(self, record: Record) -> None:
+        for one in self._writers:
+            one.write(record)
+
+
 def choose(format_: Format | None, output: Path | None) -> Format:
     """The format asked for; else by the suffix of the output file; else a table for a terminal and JSON lines for a program.
 
@@ -124,11 +133,22 @@ def choose(format_: Format | None, output: Path | None) -> Format:
 
 
 @contextmanager
-def writer(format_: Format, output: Path | None, shape: Shape, document: Document | None = None) -> Iterator[Writer]:
+def writer(
+    format_: Format | None, output: Path | None, shape: Shape, document: Document | None = None, store: Writer | None = None
+) -> Iterator[Writer]:
     """A writer to ``output``, or to standard output when it is None; of ``document`` where one is given.
+
+    With a ``store`` also to that, before; with ``format_`` None to that alone.
 
     Raises :class:`FileFailed`.
     """
+    if store is not None:
+        if format_ is None:
+            yield store
+            return
+        with writer(format_, output, shape, document) as file:
+            yield _Both(store, file)
+        return
     if format_ is Format.PARQUET and document is None:
         if output is None:
             raise make("PARAMETER_INVALID", "Parquet is not for standard output; name a file with -o.")

@@ -265,6 +265,9 @@ def _remove_background(message: Any, request: Any, request_id: str) -> Any:
     grey = _grey(request.image)
     level = round(255 * request.threshold) if request.HasField("threshold") else 128
     mask = grey.point(lambda value: 255 if value >= level else 0)
+    for point in request.hints.points:  # a marked place is what it was marked as
+        x, y = int(point.x), int(point.y)
+        mask.paste(255 * (point.mark == 1), (x - 2, y - 2, x + 3, y + 3))
     colour = Image.open(io.BytesIO(request.image)).convert("RGB")
     colour.putalpha(mask)
     pictures = {"mask": mask} if request.output == 1 else {"cutout": colour}
