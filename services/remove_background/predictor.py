@@ -320,6 +320,6 @@ def _write_runs(stream: io.BytesIO, mask: Mask) -> None:
         rows = mask[top : top + _PNG_ROWS]
         filtered = np.zeros((len(rows), 1 + width), np.uint8)  # each row begins with its filter, 0: none
         filtered[:, 1:] = rows
-        pieces.append(compressor.compress(memoryview(filtered)))
+        pieces.append(compressor.compress(filtered.data))
     putchunk(stream, b"IDAT", b"".join(pieces), compressor.flush())
     putchunk(stream, b"IEND")
