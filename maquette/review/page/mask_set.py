@@ -98,6 +98,7 @@ class MaskSet:
             self.revision += 1
             for item in items:
                 item.revision = self.revision
+        self._wake.set()
 
     def look(self, item: Item) -> Measurement:
         """Its measurement as the files are now."""
@@ -109,17 +110,14 @@ class MaskSet:
                 item.measured, item.seen = measured, now
                 self._unjudged = True
                 self.touch(item)
-            self._wake.set()
         assert item.measured is not None
         return item.measured
 
     def refresh(self) -> None:
         """Masks may have been changed by another program: see to those that were."""
-        if any(item.seen is not None and item.seen != stamp(item.target) for item in self.items):
-            for item in self.items:
-                if item.seen is not None and item.seen != stamp(item.target):
-                    self.touch(item)
-            self._wake.set()
+        changed = [item for item in self.items if item.seen is not None and item.seen != stamp(item.target)]
+        if changed:
+            self.touch(*changed)
 
     def _measure_all(self) -> None:
         while not self._closing.is_set():
@@ -190,7 +188,7 @@ class MaskSet:
             "kinds": ["problem"] if item.error else list(finding.kinds) if finding else [],
             "rank": list(finding.rank) if finding else [0, -item.index],
             "place": item.place,
-            "stamp": "-".join(map(str, (item.seen or ())[1:])) or "0",
+            "stamp": "-".join(map(str, stamp(item.target)[1:])) or "0",
             "undo": len(versions),
             "redo": len(entry.undone) if entry else 0,
             "why": versions[-1].why if versions else "",
