@@ -41,7 +41,7 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
     const made = sorted.map(({ index }) => index);
     setOrder(made);
     setPlace(Math.max(0, at === undefined ? 0 : made.indexOf(at)));
-  }, [chosen, epoch, items.length]);
+  }, [filter.id, epoch, items.length]);
 
   const now = Math.min(place, Math.max(0, order.length - 1));
   const item = order[now] === undefined ? undefined : items[order[now]!];

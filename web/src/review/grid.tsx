@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-const LEAST = 168; // pixels of a cell's width
-const BELOW = 64; // of a cell's height, for its text
+const LEAST = 176; // pixels of a cell's width
+const BELOW = 58; // of a cell's height, for its text
 const MORE = 2; // rows that are there before they are seen
 
 interface Props {
@@ -83,8 +83,7 @@ export function Grid({ order, current, label, cell, name, onCurrent, onOpen }: P
         aria-setsize={order.length}
         class="cell"
         style={{ width: `${width}px`, height: `${height}px`, transform: `translate(${(place % columns) * width}px, ${Math.floor(place / columns) * height}px)` }}
-        onClick={() => onCurrent(place)}
-        onDblClick={() => onOpen(place)}
+        onClick={() => onOpen(place)}
       >
         {cell(index)}
       </div>,

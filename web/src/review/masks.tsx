@@ -84,7 +84,7 @@ export function Masks({ set, items, now }: { set: MaskSet; items: MaskItem[]; no
     >
       <header class="head">
         <div>
-          <h1>{set.title}</h1>
+          <h1>Masks of {set.title}</h1>
           <p class="soft small">
             {set.total.toLocaleString("en")} photographs, {counts.accepted.toLocaleString("en")} accepted, {counts.rejected.toLocaleString("en")} rejected;
             masks in <code>{set.folder}</code>
@@ -162,7 +162,7 @@ function Cell({ item, session, before }: { item: MaskItem; session: string; befo
       <div class="frame">
         <Thumbnail address={thumbnailOf(item, session, before)} />
         {item.verdict ? <span class="badge">{item.verdict === "accepted" ? "✓" : "✕"}</span> : null}
-        {before ? <span class="corner">before</span> : item.persons ? <span class="corner">corrected</span> : changed(item) ? <span class="corner">{item.differs >= 0 ? `${percent(item.differs)} other` : "made again"}</span> : null}
+        {before ? <span class="corner">before</span> : item.persons ? <span class="corner">corrected</span> : changed(item) ? <span class="corner">{item.differs >= 0 ? `${percent(item.differs)} changed` : "made again"}</span> : null}
       </div>
       <div class="words">
         <span class="name">{short(item.name)}</span>
@@ -185,7 +185,7 @@ interface LargeProps {
   dialog: preact.ComponentChildren;
 }
 
-const LOOKS = [["outline", "Outline"], ["tint", "Tint"], ["cutout", "Cut-out"], ["", "Photograph"]] as const;
+const LOOKS = [["outline", "Outline"], ["tint", "Tint"], ["cutout", "Cut-out"], ["", "Photo"]] as const;
 const TOOLS: [Tool, string][] = [["move", "Move"], ["object", "Object +"], ["background", "Background −"], ["brush", "Brush"], ["eraser", "Eraser"]];
 const TOLD: Record<Tool, string> = {
   move: "Drag to move, turn the wheel to zoom.",
@@ -295,7 +295,7 @@ function Large({ set, item, where, go, close, now, before, setBefore, onKeys, di
       </div>
       <aside class="side" aria-label="This photograph">
         <div class="row between">
-          <button type="button" onClick={close}>All photographs <kbd aria-hidden="true">Esc</kbd></button>
+          <button type="button" onClick={close}>← All <kbd aria-hidden="true">Esc</kbd></button>
           <span class="soft small number">{where}</span>
           <div class="row tight">
             <button type="button" aria-label="Previous photograph" onClick={() => go(-1)}>‹ <kbd aria-hidden="true">K</kbd></button>

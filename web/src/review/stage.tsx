@@ -29,6 +29,15 @@ const markOf = (tool: Tool): Mark["mark"] => (tool === "object" || tool === "bru
 const STEP = 12; // pixels of the screen that an arrow key moves the cross by
 const POINT = 6; // a pointer that moved less than this has clicked
 
+/** OpenSeadragon writes a style sheet into the page unless it finds its mark, and the Content-Security-Policy forbids that. */
+function withoutInlineStyle() {
+  const mark = "data-openseadragon-mobile-css";
+  if (document.querySelector(`style[${mark}]`)) return;
+  const standIn = document.createElementNS("urn:maquette:no-style-sheet", "style");
+  standIn.setAttribute(mark, "");
+  document.head.append(standIn);
+}
+
 /** One photograph, zoomed and moved by pointer and keys, with its mask over it and what is being marked. */
 export function Stage(props: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -169,6 +178,7 @@ export function Stage(props: Props) {
   }
 
   useEffect(() => {
+    withoutInlineStyle();
     const view = OpenSeadragon({
       element: box.current!,
       showNavigationControl: false,

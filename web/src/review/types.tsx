@@ -49,7 +49,7 @@ export function Types({ set, items, now }: { set: TypeSet; items: TypeItem[]; no
     >
       <header class="head">
         <div>
-          <h1>{set.title}</h1>
+          <h1>Types of {set.title}</h1>
           <p class="soft small">{set.total.toLocaleString("en")} photographs, {decided.toLocaleString("en")} with their type, in <code>{set.folder}</code></p>
         </div>
         <div class="row"><button type="button" onClick={() => setKeys(true)}>Keys <kbd aria-hidden="true">?</kbd></button></div>
@@ -157,7 +157,7 @@ function Large({ set, item, where, go, close, now, names, onKeys, dialog }: Larg
       </div>
       <aside class="side" aria-label="This photograph">
         <div class="row between">
-          <button type="button" onClick={close}>All photographs <kbd aria-hidden="true">Esc</kbd></button>
+          <button type="button" onClick={close}>← All <kbd aria-hidden="true">Esc</kbd></button>
           <span class="soft small number">{where}</span>
           <div class="row tight">
             <button type="button" aria-label="Previous photograph" onClick={() => go(-1)}>‹ <kbd aria-hidden="true">K</kbd></button>
