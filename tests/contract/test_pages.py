@@ -46,6 +46,6 @@ def test_the_wheel_and_the_images_take_them_in() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert {"web/*", "web/assets/*"} <= set(project["tool"]["setuptools"]["package-data"]["maquette.review"])
     for path in (ROOT / "services").glob("*/bentofile.yaml"):
-        assert {"services/common/web/*", "services/common/web/assets/*", "samples/*.jpg"} <= {
+        assert {"services/common/web/*", "services/common/web/assets/*", "samples/*.*g"} <= {
             line.strip("- ") for line in path.read_text("utf-8").splitlines()
         }, path
