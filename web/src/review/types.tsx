@@ -9,6 +9,9 @@ const NOTHING = "-";
 const sure = (item: TypeItem) => item.predictions[0]?.[1] ?? -1;
 const leastSure = (one: TypeItem, other: TypeItem) => Number(other.abstained) - Number(one.abstained) || sure(one) - sure(other);
 
+/** The types that a person chose, else the first of the proposal. */
+const kindOf = (item: TypeItem) => (item.labels.length ? item.labels : item.predictions.slice(0, 1).map(([id]) => id));
+
 const KEYS: [string, string][] = [
   ["J  K", "next and previous photograph"],
   ["Enter", "open it large"],
@@ -34,7 +37,7 @@ export function Types({ set, items, now }: { set: TypeSet; items: TypeItem[]; no
     { id: "decided", label: "Decided", takes: (item) => item.labels.length > 0, by: leastSure },
     { id: "unsure", label: "Unsure", takes: (item) => item.abstained, by: leastSure },
     { id: "other", label: "Other than proposed", takes: (item) => item.labels.length > 0 && !item.labels.includes(item.predictions[0]?.[0] ?? ""), by: leastSure },
-    ...set.types.map(([id, label]) => ({ id: `type ${id}`, label, takes: (item: TypeItem) => (item.labels.length ? item.labels.includes(id) : item.predictions[0]?.[0] === id), by: leastSure })),
+    ...set.types.filter(([id]) => items.some((item) => kindOf(item).includes(id))).map(([id, label]) => ({ id: `type ${id}`, label, takes: (item: TypeItem) => kindOf(item).includes(id), by: leastSure })),
   ];
   const table = keys ? <Keys keys={KEYS} onClose={() => setKeys(false)} /> : null;
   return (
@@ -168,6 +171,11 @@ function Large({ set, item, where, go, close, now, names, onKeys, dialog }: Larg
           <h1 class="file">{short(item.name)}</h1>
           <p class="soft">{item.error || (item.abstained ? "The model is not sure of this one." : item.predictions.length ? "What the model holds it for:" : "No proposal yet.")}</p>
         </div>
+        <div class="row">
+          <Press hint="Space" class="first" disabled={!item.predictions.length} onClick={() => accept()}>Accept {item.labels.length ? "and go on" : (names.get(item.predictions[0]?.[0] ?? "") ?? "")}</Press>
+          <Press hint="U" onClick={undo}>Undo</Press>
+          <button type="button" onClick={onKeys}>Keys <kbd aria-hidden="true">?</kbd></button>
+        </div>
         <div class="types" role="group" aria-label="Types">
           {[...types, NOTHING].map((id, number) => {
             const share = shares.get(id);
@@ -180,11 +188,6 @@ function Large({ set, item, where, go, close, now, names, onKeys, dialog }: Larg
               </button>
             );
           })}
-        </div>
-        <div class="row">
-          <Press hint="Space" class="first" disabled={!item.predictions.length} onClick={() => accept()}>Accept {item.labels.length ? "and go on" : (names.get(item.predictions[0]?.[0] ?? "") ?? "")}</Press>
-          <Press hint="U" onClick={undo}>Undo</Press>
-          <button type="button" onClick={onKeys}>Keys <kbd aria-hidden="true">?</kbd></button>
         </div>
         <p class="soft small">A second type with Shift: then either is right.</p>
         <p class={said && fresh ? "notice bad" : "unseen"} role="status">{fresh ? said : ""}</p>
