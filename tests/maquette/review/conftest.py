@@ -1,4 +1,4 @@
-"""``maquette review`` as a person starts it, on photographs of two blocks, of which the tiny model takes both and the user one."""
+"""``maquette review`` as a person starts it, on photographs of two blocks; the tiny model takes both, the person one."""
 
 from __future__ import annotations
 
@@ -32,10 +32,16 @@ def view(index: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def picture(path: Path) -> Image.Image:
+    """What is in a file, which is closed again."""
+    with Image.open(path) as opened:
+        return opened.copy()
+
+
 def share(mask: Path, colour: tuple[int, int, int], index: int) -> float:
     """How much of the block of that colour the mask takes, 0 to 1."""
     block = (np.asarray(view(index)) == colour).all(-1)
-    return float((np.asarray(Image.open(mask).convert("L")) > 127)[block].mean())
+    return float((np.asarray(picture(mask).convert("L")) > 127)[block].mean())
 
 
 class Review:

@@ -1,6 +1,6 @@
 """A short evening without a service, killed before its 1st change of a file, then before its 2nd, until one is not killed.
 
-``python -m tests.maquette.review.evening FOLDER``: each begins with a copy of ``FOLDER/start``, in ``FOLDER/1``, ``FOLDER/2``, ...
+``python -m tests.maquette.review.evening FOLDER``: each begins with a copy of ``FOLDER/start``, in ``FOLDER/1``, and so on.
 The processes are forks of one that has imported everything: twenty starts would take a minute.
 """
 
@@ -45,7 +45,7 @@ def killed(folder: Path, left: int) -> None:
             _, mode, flags = arguments
             changes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
         path = arguments[0] if changes else b""
-        if isinstance(path, (str, bytes, os.PathLike)) and os.path.abspath(os.fsdecode(path)).startswith(f"{folder}{os.sep}"):
+        if isinstance(path, (str, bytes, os.PathLike)) and Path(os.fsdecode(path)).is_relative_to(folder):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

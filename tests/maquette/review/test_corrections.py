@@ -18,7 +18,7 @@ from maquette.masks import png
 from maquette.masks.plan import Order, Settings
 from maquette.review.page.mask_set import MaskSet
 from tests.maquette.conftest import Run
-from tests.maquette.review.conftest import GREEN, RED, Review, share, view
+from tests.maquette.review.conftest import GREEN, RED, Review, picture, share, view
 from tests.serving import ROOT
 
 Start = Callable[..., Review]
@@ -58,14 +58,14 @@ def test_a_photograph_is_marked_as_it_is_seen_and_its_mask_lies_as_it_is_stored(
         shape = local.http.get(f"/api/photographs/{index}").json()
         assert (shape["width"], shape["height"]) == upright.size
         local.post(f"photographs/{index}/marks", mark=paint("object", 70, 150, 40))
-        mask = Image.open(tmp_path / "masks" / f"{index + 1}.jpg.png")
-        assert mask.size == Image.open(tmp_path / "photos" / f"{index + 1}.jpg").size
+        mask = picture(tmp_path / "masks" / f"{index + 1}.jpg.png")
+        assert mask.size == picture(tmp_path / "photos" / f"{index + 1}.jpg").size
         seen = mask.transpose(UPRIGHT[index + 1]) if index else mask
         assert np.abs(np.asarray(seen, int) - np.asarray(expected, int)).mean() < 2, index + 1
         local.post(f"photographs/{index}/undo")
         local.post(f"photographs/{index}/marks", mark=point("object", 80, 100))
         local.post(f"photographs/{index}/marks", mark=point("background", 240, 100))
-        mask = Image.open(tmp_path / "masks" / f"{index + 1}.jpg.png")
+        mask = picture(tmp_path / "masks" / f"{index + 1}.jpg.png")
         (mask.transpose(UPRIGHT[index + 1]) if index else mask).save(tmp_path / "seen.png")
         assert share(tmp_path / "seen.png", RED, 0) > 0.9 > 0.1 > share(tmp_path / "seen.png", GREEN, 0), index + 1
 
@@ -83,7 +83,7 @@ def test_undo_redo_and_a_second_evening(
     assert len(set(states)) == 4
     assert png.owned(masks[0]) is None, "corrected by a person: no run of `maquette mask` touches it"
     assert png.facts(masks[0])["corrected_with"] == "maquette review"  # type: ignore[index]
-    assert np.asarray(Image.open(masks[0]))[20, 160] == 255, "what was painted stays when the service is asked again"
+    assert np.asarray(picture(masks[0]))[20, 160] == 255, "what was painted stays when the service is asked again"
     assert share(masks[0], GREEN, 0) < 0.1
 
     local.post("photographs/0/undo")
@@ -134,14 +134,14 @@ def test_a_mask_that_a_person_made_elsewhere_is_replaced_only_when_asked(
         local.post("photographs/0/undo")
         assert masks[0].read_bytes() == drawn
     local.post("photographs/0/marks", mark=paint("background", 10, 10, 8))
-    assert np.asarray(Image.open(masks[0]))[10, 10] == 0, "the brush paints on it"
+    assert np.asarray(picture(masks[0]))[10, 10] == 0, "the brush paints on it"
     Image.new("L", view(0).size, 255).save(masks[0])
-    assert "a person's" in local.refused("photographs/0/marks", 409, mark=point("background", 240, 100)), "changed since, elsewhere"
+    assert "a person's" in local.refused("photographs/0/marks", 409, mark=point("background", 240, 100)), (
+        "changed since, elsewhere"
+    )
 
 
-def test_as_its_neighbours(
-    review: Start, maquette: Run, photos: Path, masks: list[Path], service: str
-) -> None:
+def test_as_its_neighbours(review: Start, maquette: Run, photos: Path, masks: list[Path], service: str) -> None:
     assert maquette("mask", photos, "-o", "masks", "--server", service, "--no-sheet").returncode == 0
     local = review("photos", "-o", "masks", "--server", service)
     assert "accept some first" in local.refused("photographs/2/as-neighbours", 422)
@@ -230,7 +230,9 @@ def test_a_kill_before_any_change_of_a_file_loses_nothing(tmp_path: Path) -> Non
             entries = json.loads((masks / "review.json").read_text())["photographs"]
         versions = entries.get("0.png", {}).get("versions", [])
         kept = [(masks / ".review" / version["file"]).read_bytes() for version in versions]
-        assert original in [*kept, (masks / "0.png.png").read_bytes()], f"{folder.name}: the mask that was there can be had again"
+        assert original in [*kept, (masks / "0.png.png").read_bytes()], (
+            f"{folder.name}: the mask that was there can be had again"
+        )
     assert entries["0.png"]["verdict"] == "accepted"
     assert (masks / "rejected.csv").read_text().splitlines()[1].startswith("1.png,blurred,")
 

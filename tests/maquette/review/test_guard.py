@@ -24,7 +24,14 @@ def local(review: Callable[..., Review], photos: Path) -> Review:
 def test_only_who_has_the_token_is_answered_and_only_here(local: Review, tmp_path: Path) -> None:
     token, port = local.address.partition("token=")[2], int(local.origin.rpartition(":")[2])
     with httpx.Client(base_url=local.origin) as stranger:
-        for path in ("/", "/api/set", "/assets/review.js", "/api/photographs/0/thumbnail", "/?token=", f"/?token={token[:-1]}x"):
+        for path in (
+            "/",
+            "/api/set",
+            "/assets/review.js",
+            "/api/photographs/0/thumbnail",
+            "/?token=",
+            f"/?token={token[:-1]}x",
+        ):
             answer = stranger.get(path)
             assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED"), path
             assert token not in answer.text
@@ -37,7 +44,9 @@ def test_only_who_has_the_token_is_answered_and_only_here(local: Review, tmp_pat
         assert stranger.get("/").status_code == 200
 
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "[::1]", ""):
-        assert local.http.get("/api/set", headers={"host": host}).status_code in (400, 403), "a name that leads here is no way in"
+        assert local.http.get("/api/set", headers={"host": host}).status_code in (400, 403), (
+            "a name that leads here is no way in"
+        )
 
     sent = {"verdict": "accepted"}
     for headers in (
@@ -92,7 +101,9 @@ def test_no_path_leads_out_of_the_set(local: Review, tmp_path: Path) -> None:
     ):
         # By hand: a client would put the path in order first.
         with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode())
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode()
+            )
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         status = int(answer.split(b" ", 2)[1])
         assert status in (404, 422), path
@@ -117,7 +128,18 @@ def test_bodies_that_are_no_change_are_refused(local: Review, masks: list[Path])
 
     assert "kind" in mark(kind="spray")
     assert "object or background" in mark(mark="perhaps")
-    for vertices in ([], [[1]], [[1, 2, 3]], [["1", 2]], [[True, 2]], [[-1, 2]], [[1, 201]], [[1, None]], "ab", [[1, 1]] * 5000):
+    for vertices in (
+        [],
+        [[1]],
+        [[1, 2, 3]],
+        [["1", 2]],
+        [[True, 2]],
+        [[-1, 2]],
+        [[1, 201]],
+        [[1, None]],
+        "ab",
+        [[1, 1]] * 5000,
+    ):
         assert mark(vertices=vertices)
     for width in (0, -1, 1e9, None, "4"):
         assert "width" in mark(width=width)
@@ -134,15 +156,11 @@ def test_a_mask_of_another_size_is_not_painted(local: Review, masks: list[Path])
     masks[0].parent.mkdir(exist_ok=True)
     Image.new("L", (10, 10)).save(masks[0])
     before = masks[0].read_bytes()
-    said = local.refused(
-        "photographs/0/marks", 422, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4}
-    )
+    said = local.refused("photographs/0/marks", 422, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4})
     assert "10 x 10" in said and "320 x 200" in said
     assert masks[0].read_bytes() == before
     masks[1].write_bytes(b"no picture")
-    said = local.refused(
-        "photographs/1/marks", 500, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4}
-    )
+    said = local.refused("photographs/1/marks", 500, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4})
     assert "cannot be read" in said
     reasons = {item["name"]: item["reasons"] for item in local.set()["items"]}
     assert set(reasons) == {f"{index}.png" for index in range(5)}

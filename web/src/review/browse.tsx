@@ -31,7 +31,7 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
   const [order, setOrder] = useState<number[]>([]);
   const [place, setPlace] = useState(0);
   const [open, setOpen] = useState(false);
-  const grid = useRef<HTMLDivElement>(null);
+  const grid = useRef<HTMLElement>(null);
   const filter = filters.find(({ id }) => id === chosen) ?? filters[0]!;
 
   useEffect(() => {
@@ -67,7 +67,7 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
 
   if (open && item) return <>{large(item, `${(now + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")}`, go, close)}</>;
   return (
-    <div class="browse" ref={grid}>
+    <main class="browse" ref={grid}>
       {children}
       <Choices
         label="Show"
@@ -91,6 +91,6 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
           }}
         />
       )}
-    </div>
+    </main>
   );
 }

@@ -198,7 +198,8 @@ const TOLD: Record<Tool, string> = {
 /** What the large view keeps from one photograph to the next. */
 const kept = { look: "outline" as string, tool: "move" as Tool, brush: 28 };
 
-function Large({ set, item, where, go, close, now, before, setBefore, onKeys, dialog }: LargeProps) {
+function Large({ set, item, where, go, close, now, before: compared, setBefore, onKeys, dialog }: LargeProps) {
+  const before = compared && item.undo > 0;
   const [one, setOne] = useState<One<MaskItem> | null>(null);
   const [look, setLook] = useState(kept.look);
   const [tool, setTool] = useState<Tool>(kept.tool);
@@ -269,11 +270,11 @@ function Large({ set, item, where, go, close, now, before, setBefore, onKeys, di
   const undo = () => item.undo && order("undo", {}, "Undoing");
   const redo = () => item.redo && order("redo", {}, "Redoing");
   const neighbours = () => order("as-neighbours", {}, "Learning from its neighbours", () => order("as-neighbours", { replace_mine: true }, "Learning from its neighbours"));
-  const compare = () => item.undo && setBefore(!before);
+  const compare = () => setBefore(!before);
 
   useKeys({
     Escape: close, j: () => go(1), k: () => go(-1), " ": () => decide("accepted", true), x: () => decide("rejected", true),
-    u: undo, "Ctrl+z": undo, r: redo, "Shift+Ctrl+z": redo, "Ctrl+y": redo, n: neighbours, c: compare,
+    u: undo, "Ctrl+z": undo, r: redo, "Shift+Ctrl+z": redo, "Ctrl+y": redo, n: neighbours,
     "[": () => setBrush(Math.max(4, brush - 6)), "]": () => setBrush(Math.min(160, brush + 6)),
     ...Object.fromEntries(LOOKS.map(([id], number) => [String(number + 1), () => setLook(id)])),
     ...Object.fromEntries(TOOLS.map(([id], number) => [String(number + 5), () => setTool(id)])),
