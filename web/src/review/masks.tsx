@@ -40,7 +40,7 @@ const KEYS: [string, string][] = [
   ["1 to 9", "all: the filters, in their order"],
   ["Arrows", "all: go; large: move the photograph, or the cross of a tool"],
   ["Shift Enter", "a line from the last place to the cross"],
-  ["+  -  0", "nearer, farther, the whole"],
+  ["+  -  Home", "nearer, farther, the whole"],
   ["[  ]", "smaller and larger brush"],
 ];
 

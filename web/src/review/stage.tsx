@@ -29,6 +29,9 @@ const markOf = (tool: Tool): Mark["mark"] => (tool === "object" || tool === "bru
 const STEP = 12; // pixels of the screen that an arrow key moves the cross by
 const POINT = 6; // a pointer that moved less than this has clicked
 
+// It warns of every tile that comes after its photograph was left, of which nothing is wrong.
+(OpenSeadragon as unknown as { console: object }).console = Object.assign(Object.create(console) as Console, { warn: () => undefined });
+
 /** OpenSeadragon writes a style sheet into the page unless it finds its mark, and the Content-Security-Policy forbids that. */
 function withoutInlineStyle() {
   const mark = "data-openseadragon-mobile-css";
@@ -280,7 +283,7 @@ export function Stage(props: Props) {
     const side = sides[event.key];
     if (event.key === "+" || event.key === "=" || event.key === "-") {
       view.viewport.zoomBy(event.key === "-" ? 1 / 1.5 : 1.5);
-    } else if (event.key === "0") {
+    } else if (event.key === "Home") {
       view.viewport.goHome();
     } else if (side && props.tool === "move") {
       view.viewport.panBy(view.viewport.deltaPointsFromPixels(new OpenSeadragon.Point(side[0] * 80, side[1] * 80)));

@@ -21,7 +21,7 @@ const KEYS: [string, string][] = [
   ["Shift 1 to 9", "large: this type too; several are right"],
   ["0", "large: no sculpture, and go on"],
   ["U", "the types before the last choice"],
-  ["+  -  arrows", "look nearer, farther, elsewhere"],
+  ["+  -  Home  arrows", "look nearer, farther, elsewhere"],
 ];
 
 /** `maquette review --types PHOTOS`. */
