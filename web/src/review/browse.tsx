@@ -19,14 +19,30 @@ interface Props<Item> {
   epoch: string;
   label: string;
   cell: (item: Item) => ComponentChildren;
+  /** What a cell is made of beside its item. */
+  made?: string;
   name: (item: Item) => string;
   /** The large view of one photograph; `go` moves on by so many. */
   large: (item: Item, where: string, go: (by: number) => void, close: () => void) => ComponentChildren;
   children: ComponentChildren;
 }
 
+/** The same object for the same item and words. */
+class Parts {
+  private readonly known = new WeakMap<object, Map<string, object>>();
+
+  of(item: object | undefined, words: string): unknown {
+    if (!item) return null;
+    const byWords = this.known.get(item) ?? new Map<string, object>();
+    this.known.set(item, byWords);
+    const found = byWords.get(words) ?? {};
+    byWords.set(words, found);
+    return found;
+  }
+}
+
 /** A set: filters, the grid, and one photograph large. */
-export function Browse<Item extends { index: number; name: string }>({ items, filters, epoch, label, cell, name, large, children }: Props<Item>) {
+export function Browse<Item extends { index: number; name: string }>({ items, filters, epoch, label, cell, made = "", name, large, children }: Props<Item>) {
   const [chosen, setChosen] = useState(filters[0]!.id);
   const [order, setOrder] = useState<number[]>([]);
   const [place, setPlace] = useState(0);
@@ -44,6 +60,7 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
   }, [filter.id, epoch, items.length]);
 
   const now = Math.min(place, Math.max(0, order.length - 1));
+  const parts = useRef(new Parts()).current;
   const item = order[now] === undefined ? undefined : items[order[now]!];
   const go = (by: number) => setPlace(Math.min(order.length - 1, Math.max(0, now + by)));
   const choose = (id: string) => {
@@ -82,6 +99,7 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
           order={order}
           current={now}
           label={label}
+          made={(index) => parts.of(items[index], made)}
           cell={(index) => (items[index] ? cell(items[index]) : null)}
           name={(index) => (items[index] ? name(items[index]) : "")}
           onCurrent={setPlace}

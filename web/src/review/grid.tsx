@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 const LEAST = 176; // pixels of a cell's width
@@ -12,13 +12,15 @@ interface Props {
   current: number;
   label: string;
   cell: (index: number) => ComponentChildren;
+  /** What a cell is made of, beside its place: it is drawn anew only when that is another. */
+  made: (index: number) => unknown;
   name: (index: number) => string;
   onCurrent: (place: number) => void;
   onOpen: (place: number) => void;
 }
 
 /** All photographs of a set, of which only those in view are in the document. */
-export function Grid({ order, current, label, cell, name, onCurrent, onOpen }: Props) {
+export function Grid({ order, current, label, cell, made, name, onCurrent, onOpen }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const [top, setTop] = useState(0);
@@ -69,10 +71,23 @@ export function Grid({ order, current, label, cell, name, onCurrent, onOpen }: P
     }
   };
 
+  const open = useRef(onOpen);
+  open.current = onOpen;
+  // Preact passes over a part that is the same object as before: of a scrolled grid, all but one row.
+  const drawn = useRef(new Map<number, { of: string; made: unknown; node: VNode }>());
+  const former = drawn.current;
+  drawn.current = new Map();
   const cells = [];
   for (let place = first * columns; place < Math.min(order.length, last * columns); place += 1) {
     const index = order[place]!;
-    cells.push(
+    const of = `${place} ${width} ${height} ${order.length} ${place === current}`;
+    const before = former.get(index);
+    if (before && before.of === of && before.made === made(index)) {
+      drawn.current.set(index, before);
+      cells.push(before.node);
+      continue;
+    }
+    const node = (
       <div
         key={index}
         id={`photograph-${index}`}
@@ -83,11 +98,13 @@ export function Grid({ order, current, label, cell, name, onCurrent, onOpen }: P
         aria-setsize={order.length}
         class="cell"
         style={{ width: `${width}px`, height: `${height}px`, transform: `translate(${(place % columns) * width}px, ${Math.floor(place / columns) * height}px)` }}
-        onClick={() => onOpen(place)}
+        onClick={() => open.current(place)}
       >
         {cell(index)}
-      </div>,
+      </div>
     );
+    drawn.current.set(index, { of, made: made(index), node });
+    cells.push(node);
   }
   return (
     <div

@@ -79,6 +79,7 @@ export function Masks({ set, items, now }: { set: MaskSet; items: MaskItem[]; no
       epoch={`${set.measured === set.total} ${busy}`}
       label="Photographs, worst mask first"
       name={(item) => `${item.name}${item.verdict ? `, ${item.verdict}` : ""}${item.reasons.length ? `: ${item.reasons.join(", ")}` : ""}`}
+      made={String(before)}
       cell={(item) => <Cell item={item} session={set.session} before={before && item.undo > 0} />}
       large={(item, where, go, close) => <Large set={set} item={item} where={where} go={go} close={close} now={now} before={before} setBefore={setBefore} onKeys={() => setDialog("keys")} dialog={dialog === "keys" ? <Keys keys={KEYS} onClose={() => setDialog("")} /> : null} />}
     >

@@ -38,10 +38,11 @@ export function useSet(): { known: Known<AnySet> | null; lost: string; now: () =
         const set = await ask<AnySet>(`set?since=${current?.set.revision ?? 0}${refresh ? "&look=1" : ""}`);
         if (over) return;
         if (current && current.set.session !== set.session) return location.reload(); // the command was started anew
+        setLost("");
+        if (current && set.revision === current.set.revision && !isBusy(set) && !isBusy(current.set)) return; // nothing is new
         const items = (current ? [...current.items] : []) as AnySet["items"];
         for (const item of set.items) items[item.index] = item;
         current = { set, items } as Known<AnySet>;
-        setLost("");
         setKnown(current);
       } catch (error) {
         if (!over) setLost(error instanceof Refused ? error.message : String(error));
