@@ -96,6 +96,25 @@ def test_what_is_no_photograph_is_said_to_be_none(browser: Browser, shipped: dic
         expect(page.locator(".answer [role=alert]")).to_have_count(0)
 
 
+def test_a_tiff_that_no_browser_shows_is_shown_by_the_service(
+    browser: Browser, shipped: dict[str, Served], tmp_path: Path
+) -> None:
+    with Image.open(SAMPLES / "statue.jpg") as statue:
+        statue.save(tmp_path / "statue.tif")
+    for name in ("classify", "remove_background"):
+        with opened(browser, origin(shipped[name]), **WIDE) as page:
+            page.goto("/")
+            choose(page, tmp_path / "statue.tif")
+            picture = page.get_by_alt_text("What the service made of statue.tif")
+            expect(picture).to_be_visible(timeout=60_000)
+            if name == "remove_background":
+                expect(picture).to_have_js_property("naturalWidth", 640)
+                with page.expect_download() as download:
+                    page.get_by_role("button", name="Download cut-out").click()
+                with Image.open(download.value.path()) as cutout:
+                    assert (cutout.mode, cutout.size) == ("RGBA", (640, 640))
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_request_shown_makes_the_answer_shown(
     browser: Browser, shipped: dict[str, Served], name: str, tmp_path: Path
@@ -182,9 +201,9 @@ class TestRemoveBackground:
         assert (cutout[..., 3] == upright).all()
 
     def test_masks_are_named_as_the_contract_names_them(
-        self, browser: Browser, shipped: dict[str, Served], tmp_path: Path
+        self, browser: Browser, running: dict[str, Served], tmp_path: Path
     ) -> None:
-        with opened(browser, origin(shipped["remove_background"]), **WIDE) as page:
+        with opened(browser, origin(running["remove_background"]), **WIDE) as page:
             page.goto("/")
             for name in ("a.jpg", "IMG.0001.JPG", "with space.jpg", ".hidden.jpg"):
                 (tmp_path / name).write_bytes((SAMPLES / "bust.jpg").read_bytes())
@@ -224,7 +243,7 @@ def test_cluster_assign_shows_groups_and_pictures_of_a_folder(
         expect(card.locator(".verdict")).to_have_text(re.compile(r"Group \d"), timeout=60_000)
 
 
-def test_embed_latent_walks_the_plane(browser: Browser, shipped: dict[str, Served]) -> None:
+def test_embed_latent_walks_the_plane(browser: Browser, shipped: dict[str, Served], tmp_path: Path) -> None:
     with opened(browser, origin(shipped["embed_latent"]), **WIDE) as page:
         page.goto("/")
         plane = page.get_by_role("application")
@@ -248,6 +267,11 @@ def test_embed_latent_walks_the_plane(browser: Browser, shipped: dict[str, Serve
         plane.focus()
         plane.press("ArrowLeft")
         expect(page.locator("[data-here]")).not_to_have_text(where)
+        page.get_by_text("The request that draws it", exact=True).click()
+        command = page.get_by_label("The request that draws it, as a curl command").inner_text()
+        output_of(tmp_path, "bash", "-c", command)
+        with Image.open(tmp_path / "point.png") as drawn:
+            assert figurine.evaluate("image => [image.naturalWidth, image.naturalHeight]") == list(drawn.size)
         page.mouse.move(box["x"] + 2, box["y"] + 2)  # beyond what is decoded: the nearest place that is
         expect(page.get_by_role("alert")).to_have_count(0)
         page.get_by_role("button", name="Chupicuaro").click()
@@ -293,8 +317,10 @@ def test_all_of_it_by_keyboard_alone(browser: Browser, shipped: dict[str, Served
     with opened(browser, origin(shipped["remove_background"]), **WIDE) as page:
         page.goto("/")
         tab_to(page, "button.first")
-        with page.expect_file_chooser():
-            page.keyboard.press("Enter")
+        files = page.locator("input[type=file]")
+        files.evaluate("files => files.addEventListener('click', (event) => { event.preventDefault(); files.name = 'asked'; })")
+        page.keyboard.press("Enter")
+        expect(files).to_have_attribute("name", "asked")
         tab_to(page, "button:has(img[alt=bust])")
         page.keyboard.press("Enter")
         answered(page)

@@ -69,7 +69,7 @@ export function range({ minimum, maximum, exclusiveMinimum, exclusiveMaximum, ma
   if (maxLength !== undefined) return `at most ${maxLength} characters`;
   const low = minimum !== undefined ? `${minimum}` : exclusiveMinimum !== undefined ? `above ${exclusiveMinimum}` : "";
   const high = maximum !== undefined ? `${maximum}` : exclusiveMaximum !== undefined ? `below ${exclusiveMaximum}` : "";
-  if (low && high) return `${low} to ${high}`;
+  if (low && high) return `${low}${minimum !== undefined && maximum !== undefined ? " to " : ", "}${high}`;
   return low ? (minimum !== undefined ? `${low} or more` : low) : high && (maximum !== undefined ? `at most ${high}` : high);
 }
 

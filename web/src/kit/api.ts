@@ -92,7 +92,8 @@ export function useAnswer<Answer>(
     );
     return () => ending.abort();
   }, [...changes, key]);
-  return outcome;
+  // Between another photograph and its effect a picture may be drawn: not with the answer to the one before.
+  return outcome.of === photograph ? outcome : { answer: null, problem: null, busy: question !== null };
 }
 
 export interface Model {

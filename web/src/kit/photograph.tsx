@@ -1,15 +1,13 @@
 import { type ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** A photograph in hand: `picture` is null where the browser cannot show what the service may read, such as TIFF. */
+/**
+ * A photograph in hand. `picture` is undefined while the browser opens it, for the service is asked meanwhile, and null where the
+ * browser cannot show what the service may read, such as TIFF.
+ */
 export interface Photograph {
   file: File;
-  picture: ImageBitmap | null;
-}
-
-async function opened(file: File): Promise<Photograph> {
-  const picture = await createImageBitmap(file).catch(() => null);
-  return { file, picture };
+  picture: ImageBitmap | null | undefined;
 }
 
 function imageOf(data: DataTransfer | null): File | undefined {
@@ -28,11 +26,16 @@ export function PhotographInput({ samples, photograph, onPhotograph, children }:
   const [over, setOver] = useState(false);
   const [wrong, setWrong] = useState("");
   const input = useRef<HTMLInputElement>(null);
+  const latest = useRef<File | null>(null);
 
   async function take(file: File | undefined) {
     setOver(false);
     setWrong(file ? "" : "That is no photograph; JPEG, PNG, WebP and TIFF are.");
-    if (file) onPhotograph(await opened(file));
+    if (!file) return;
+    latest.current = file;
+    onPhotograph({ file, picture: undefined });
+    const picture = await createImageBitmap(file).catch(() => null);
+    if (latest.current === file) onPhotograph({ file, picture });
   }
   async function sample(name: string) {
     const response = await fetch(`samples/${name}.jpg`);
@@ -104,8 +107,8 @@ export function PhotographInput({ samples, photograph, onPhotograph, children }:
   );
 }
 
-/** A photograph as large as there is room for; `children` lie over it. */
-export function Stage({ photograph, children }: { photograph: Photograph; children?: ComponentChildren }) {
+/** A photograph as large as there is room for; `children` lie over it. `instead`: the service's own picture, where the browser has none. */
+export function Stage({ photograph, children, instead = "" }: { photograph: Photograph; children?: ComponentChildren; instead?: string }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { picture, file } = photograph;
   useEffect(() => {
@@ -119,9 +122,10 @@ export function Stage({ photograph, children }: { photograph: Photograph; childr
     <figure class="stage">
       {picture
         ? <div class="frame"><canvas ref={canvas} role="img" aria-label={`The photograph ${file.name}`} />{children}</div>
-        : <p class="soft">This browser cannot show {file.name}. The service may well read it.</p>}
+        : picture === null && instead ? <img class="instead" src={instead} alt={`What the service made of ${file.name}`} />
+        : picture === undefined ? <p class="soft">Opening {file.name} ...</p> : <p class="soft">This browser cannot show {file.name}. The service may well read it.</p>}
       <figcaption class="small soft">
-        {file.name}{picture && <>, <span class="number">{picture.width} × {picture.height}</span> pixels</>}
+        {file.name}{picture === null && instead && ", which this browser cannot show; the picture is the service's"}{picture && <>, <span class="number">{picture.width} × {picture.height}</span> pixels</>}
       </figcaption>
     </figure>
   );

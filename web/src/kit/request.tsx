@@ -9,7 +9,7 @@ export interface Asked {
   fields: Record<string, string | number | boolean | object>;
 }
 
-const KEY = "MAQUETTE_KEY";
+export const KEY = "MAQUETTE_KEY";
 
 function text(value: string | number | boolean | object): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -19,7 +19,7 @@ export function quoted(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
-function address(path: string): string {
+export function address(path: string): string {
   return new URL(path, document.baseURI).href;
 }
 
@@ -67,7 +67,7 @@ export function shortened(answer: unknown): string {
   return JSON.stringify(answer, cut, 2);
 }
 
-function Code({ label, children }: { label: string; children: string }) {
+export function Code({ label, children }: { label: string; children: string }) {
   const [copied, setCopied] = useState(false);
   return (
     <div class="code">

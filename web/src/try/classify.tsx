@@ -66,8 +66,8 @@ function Classify() {
   };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph, labels],
-    photograph,
+    [photograph?.file, labels],
+    photograph?.file,
   );
   const answer = outcome.answer;
   const explanation = useAddress(useMemo(() => (answer?.explanation ? fromBase64(answer.explanation) : null), [answer]));
@@ -77,13 +77,13 @@ function Classify() {
       <div class="try">
         <PhotographInput samples={["statue", "bust", "relief", "organic_form", "room"]} photograph={photograph} onPhotograph={setPhotograph}>
           {photograph && (
-            <Stage photograph={photograph}>
+            <Stage photograph={photograph} instead={explanation}>
               {explanation && (
                 <img src={explanation} alt={`The photograph in grey, with heat over what speaks for ${best?.name ?? "the answer"}`} style={{ opacity: heat / 100 }} />
               )}
             </Stage>
           )}
-          {explanation && best && (
+          {explanation && best && photograph?.picture && (
             <label class="slide small unprinted">
               <span>Photograph</span>
               <input type="range" min="0" max="100" value={heat} onInput={(event) => setHeat(Number(event.currentTarget.value))} aria-label="How much of the heat is shown" />

@@ -52,8 +52,8 @@ function ClusterAssign() {
   const asked = photograph && { path: "v1/assignments", file: photograph.file.name, fields: { neighbours: 8 } };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph],
-    photograph,
+    [photograph?.file],
+    photograph?.file,
   );
   const answer = outcome.answer;
   // The most probable groups first; without a photograph all, in order.

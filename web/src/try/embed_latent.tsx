@@ -1,7 +1,7 @@
 import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, fromBase64, KeyContext, type Problem, Refused, useAddress, useAnswer, useModel } from "../kit/api";
 import { type Photograph, PhotographInput, Stage } from "../kit/photograph";
-import { Request } from "../kit/request";
+import { address, Code, KEY, Request } from "../kit/request";
 import { About, mount, ProblemNotice, Shell } from "../kit/shell";
 import { Answered, asForm } from "./answered";
 import { deviations, Mark, type Place, Plane, type Space, written } from "./embed/plane";
@@ -57,8 +57,8 @@ function EmbedLatent() {
   const asked = photograph && { path: "v1/embeddings", file: photograph.file.name, fields: {} };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph],
-    photograph,
+    [photograph?.file],
+    photograph?.file,
   );
   const answer = outcome.answer;
   useEffect(() => setWalked(answer ? answer.latent : null), [answer]);
@@ -105,6 +105,10 @@ function EmbedLatent() {
                   <span class="soft">, <span class="number">{deviations(plane, here).toFixed(1)} σ</span> from the centre</span>
                 </figcaption>
                 {decoded.problem && <ProblemNotice problem={decoded.problem} />}
+                <details class="unprinted">
+                  <summary class="small">The request that draws it</summary>
+                  <Drawn place={here} />
+                </details>
                 {answer && <button type="button" class="unprinted" onClick={() => setWalked(answer.latent)}>Back to the photograph</button>}
               </figure>
             </div>
@@ -127,6 +131,19 @@ function EmbedLatent() {
       <About model={model} />
     </Shell>
   );
+}
+
+function Drawn({ place }: { place: Place }) {
+  const { key } = useContext(KeyContext);
+  const parts = [
+    "curl",
+    ...(key ? [`-H "x-api-key: $${KEY}"`] : []),
+    `-d '{"latent": [${place.map((value) => value.toFixed(3)).join(", ")}]}'`,
+    "-H 'accept: image/png'",
+    "-o point.png",
+    address("v1/decodings"),
+  ];
+  return <Code label="The request that draws it, as a curl command">{parts.join(" \\\n  ")}</Code>;
 }
 
 function Verdict({ answer, space }: { answer: Answer; space: Space }) {

@@ -1,5 +1,5 @@
-import { useContext, useEffect, useState } from "preact/hooks";
-import { ask, fromBase64, KeyContext, type Problem, Refused, useAnswer, useModel } from "../kit/api";
+import { useContext, useEffect, useMemo, useState } from "preact/hooks";
+import { ask, fromBase64, KeyContext, type Problem, Refused, useAddress, useAnswer, useModel } from "../kit/api";
 import { type Photograph, PhotographInput, Stage } from "../kit/photograph";
 import { Request } from "../kit/request";
 import { About, mount, ProblemNotice, Shell } from "../kit/shell";
@@ -14,6 +14,7 @@ import "./remove/remove.css";
 
 interface Answer {
   mask: string;
+  cutout?: string;
   report: { width: number; height: number; coverage: number; edges: Record<string, boolean>; components: number; empty: boolean; uncertainty: number };
   notes: string[];
 }
@@ -52,15 +53,18 @@ function RemoveBackground() {
   const asked = photograph && {
     path: "v1/masks",
     file: photograph.file.name,
-    fields: { frame: "display", ...(points.length ? { hints: { points } } : {}) },
+    fields: { frame: "display", ...(photograph.picture === null ? { output: "both" } : {}), ...(points.length ? { hints: { points } } : {}) },
   };
   const outcome = useAnswer<Answer>(
     asked && (async (key, signal) => (await ask(asked.path, key, { method: "POST", body: asForm(photograph.file, asked.fields), signal })).json()),
-    [photograph, points],
-    photograph,
+    // What the browser cannot show, such as TIFF, is cut out by the service.
+    [photograph?.file, photograph?.picture === null, points],
+    photograph?.file,
   );
   const answer = outcome.answer;
   const picture = photograph?.picture ?? null;
+  const served = useMemo(() => (answer?.cutout ? fromBase64(answer.cutout) : null), [answer]);
+  const instead = useAddress(served);
   useEffect(() => {
     let late = false;
     if (!answer || !picture) setCutout(null);
@@ -78,11 +82,12 @@ function RemoveBackground() {
           photograph={photograph}
           onPhotograph={(taken) => {
             setPhotograph(taken);
+            if (taken.picture !== undefined) return;
             setPoints([]);
             setTool("look");
           }}
         >
-          {photograph && !picture && <Stage photograph={photograph} />}
+          {photograph && !picture && <Stage photograph={photograph} instead={instead} />}
           {photograph && picture && (
             <>
               <Viewer
@@ -108,7 +113,7 @@ function RemoveBackground() {
                 <button type="button" class="plain" disabled={!points.length} onClick={() => setPoints(points.slice(0, -1))}>Undo</button>
                 <button type="button" class="plain" disabled={!points.length} onClick={() => setPoints([])}>Start again</button>
               </div>
-              <p class="small soft">
+              <p class="small soft unprinted">
                 {tool === "look"
                   ? "Where the mask is wrong, take + or − and click there."
                   : `Click what is ${tool === "object" ? "object and missing" : "background and not cut away"}; what is like it follows.`}
@@ -120,7 +125,7 @@ function RemoveBackground() {
           {answer && photograph && (
             <>
               <Verdict {...answer.report} />
-              <Download photograph={photograph} points={points} cutout={cutout} />
+              <Download photograph={photograph} points={points} cutout={cutout ? () => cutout.convertToBlob({ type: "image/png" }) : served ? async () => served : null} />
             </>
           )}
         </Answered>
@@ -146,7 +151,7 @@ function Verdict({ coverage, edges, components, empty, uncertainty, width, heigh
   );
 }
 
-function Download({ photograph, points, cutout }: { photograph: Photograph; points: Point[]; cutout: OffscreenCanvas | null }) {
+function Download({ photograph, points, cutout }: { photograph: Photograph; points: Point[]; cutout: (() => Promise<Blob>) | null }) {
   const { key } = useContext(KeyContext);
   const [program, setProgram] = useState("colmap");
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -165,7 +170,7 @@ function Download({ photograph, points, cutout }: { photograph: Photograph; poin
     }
   }
   return (
-    <div class="stack download">
+    <div class="stack download unprinted">
       <h2>Take it with you</h2>
       <div class="row">
         <label for="program">Mask for</label>
@@ -179,7 +184,7 @@ function Download({ photograph, points, cutout }: { photograph: Photograph; poin
         : <p class="notice warn">ODM passes over masks with a space in their name; rename the photograph.</p>}
       {problem && <ProblemNotice problem={problem} />}
       <div class="row">
-        <button type="button" disabled={!cutout} onClick={() => void cutout?.convertToBlob({ type: "image/png" }).then((blob) => save(blob, `${file.name}.cutout.png`))}>
+        <button type="button" disabled={!cutout} onClick={() => void cutout?.().then((blob) => save(blob, `${file.name}.cutout.png`))}>
           Download cut-out
         </button>
         <span class="small soft">upright, background transparent</span>

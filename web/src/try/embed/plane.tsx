@@ -77,7 +77,7 @@ export function Plane({ space, here, photograph, onHere, hidden }: Props) {
       aria-label={`The latent plane with ${space.points.length} reference points. Arrow keys walk it; the figurine at that place is drawn beside it.`}
       onPointerMove={(event) => {
         // A page that scrolls below a resting pointer tells of a move as well.
-        if (event.pointerType === "mouse" && (event.movementX || event.movementY)) pointed(event);
+        if ((event.pointerType === "mouse" || event.buttons) && (event.movementX || event.movementY)) pointed(event);
       }}
       onPointerDown={pointed}
       onKeyDown={typed}
