@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -12,16 +12,28 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.maquette.review.conftest import Review
+from tests.maquette.review.conftest import Review, view
 
 
-@pytest.fixture
-def local(review: Callable[..., Review], photos: Path) -> Review:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with five photographs; each test that changes a mask has one of its own."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "photos").mkdir()
+    for index in range(5):
+        view(index).save(folder / "photos" / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(home: Path) -> Iterator[Review]:
     """A review without a service: what it refuses, it refuses by itself."""
-    return review("photos", "-o", "masks", "--server", "127.0.0.1:9", "--patience", "0", "--timeout", "2")
+    started = Review(home, ("photos", "-o", "masks", "--server", "127.0.0.1:9", "--patience", "0", "--timeout", "2"))
+    yield started
+    assert "0 accepted, 0 rejected, 5 undecided" in started.end()
 
 
-def test_only_who_has_the_token_is_answered_and_only_here(local: Review, tmp_path: Path) -> None:
+def test_only_who_has_the_token_is_answered_and_only_here(local: Review, home: Path) -> None:
     token, port = local.address.partition("token=")[2], int(local.origin.rpartition(":")[2])
     with httpx.Client(base_url=local.origin) as stranger:
         for path in (
@@ -62,7 +74,7 @@ def test_only_who_has_the_token_is_answered_and_only_here(local: Review, tmp_pat
         )
         assert answer.status_code == 403, headers
     assert local.set()["items"][0]["verdict"] == ""
-    assert not (tmp_path / "masks" / "review.json").exists()
+    assert not (home / "masks" / "review.json").exists()
 
     listening = [one for one in psutil.Process(local.process.pid).net_connections() if one.status == psutil.CONN_LISTEN]
     assert [one.laddr for one in listening] == [("127.0.0.1", port)]
@@ -79,8 +91,8 @@ def test_every_answer_has_the_policy(local: Review) -> None:
         assert "server" not in headers
 
 
-def test_no_path_leads_out_of_the_set(local: Review, tmp_path: Path) -> None:
-    (tmp_path / "secret.png").write_bytes((tmp_path / "photos" / "0.png").read_bytes())
+def test_no_path_leads_out_of_the_set(local: Review, home: Path) -> None:
+    (home / "secret.png").write_bytes((home / "photos" / "0.png").read_bytes())
     port = int(local.origin.rpartition(":")[2])
     cookie = "; ".join(f"{name}={value}" for name, value in local.http.cookies.items())
     for path in (
@@ -110,7 +122,7 @@ def test_no_path_leads_out_of_the_set(local: Review, tmp_path: Path) -> None:
         assert b"application/problem+json" in answer, path
 
 
-def test_bodies_that_are_no_change_are_refused(local: Review, masks: list[Path]) -> None:
+def test_bodies_that_are_no_change_are_refused(local: Review, home: Path) -> None:
     def sent(content: bytes | Callable[[], object], path: str = "photographs/0/marks") -> int:
         headers = {"content-type": "application/json"}
         answer = local.http.post(f"/api/{path}", content=content() if callable(content) else content, headers=headers)
@@ -149,28 +161,29 @@ def test_bodies_that_are_no_change_are_refused(local: Review, masks: list[Path])
     assert local.refused("photographs/0/undo", 422) == "There is nothing to undo."
     assert local.http.post("/api/nothing", json={}).json()["code"] == "NOT_FOUND"
     assert local.http.get("/api/rest").json()["code"] == "METHOD_NOT_ALLOWED"
-    assert not masks[0].exists()
+    assert not (home / "masks" / "0.png.png").exists()
 
 
-def test_a_mask_of_another_size_is_not_painted(local: Review, masks: list[Path]) -> None:
-    masks[0].parent.mkdir(exist_ok=True)
-    Image.new("L", (10, 10)).save(masks[0])
-    before = masks[0].read_bytes()
-    said = local.refused("photographs/0/marks", 422, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4})
-    assert "10 x 10" in said and "320 x 200" in said
-    assert masks[0].read_bytes() == before
-    masks[1].write_bytes(b"no picture")
-    said = local.refused("photographs/1/marks", 500, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4})
+def test_a_mask_of_another_size_is_not_painted(local: Review, home: Path) -> None:
+    masks = {index: home / "masks" / f"{index}.png.png" for index in (1, 2)}
+    masks[1].parent.mkdir(exist_ok=True)
+    Image.new("L", (10, 10)).save(masks[1])
+    before = masks[1].read_bytes()
+    said = local.refused("photographs/1/marks", 422, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4})
+    assert "10 x 10" in said and "336 x 208" in said
+    assert masks[1].read_bytes() == before
+    masks[2].write_bytes(b"no picture")
+    said = local.refused("photographs/2/marks", 500, mark={"kind": "paint", "mark": "object", "vertices": [[1, 1]], "width": 4})
     assert "cannot be read" in said
     reasons = {item["name"]: item["reasons"] for item in local.set()["items"]}
     assert set(reasons) == {f"{index}.png" for index in range(5)}
 
 
-def test_a_service_that_is_away_is_said(local: Review, masks: list[Path]) -> None:
+def test_a_service_that_is_away_is_said(local: Review, home: Path) -> None:
+    mask = home / "masks" / "3.png.png"
     point = {"kind": "point", "mark": "object", "vertices": [[1, 1]]}
-    assert "127.0.0.1:9" in local.refused("photographs/0/marks", 502, mark=point)
-    assert not masks[0].exists()
+    assert "127.0.0.1:9" in local.refused("photographs/3/marks", 502, mark=point)
+    assert not mask.exists()
     painted = {"kind": "paint", "mark": "object", "vertices": [[60, 100]], "width": 20}
-    assert local.post("photographs/0/marks", mark=painted)["item"]["undo"] == 1, "the brush needs none"
-    assert masks[0].exists()
-    assert "1 accepted" not in local.end()
+    assert local.post("photographs/3/marks", mark=painted)["item"]["undo"] == 1, "the brush needs none"
+    assert mask.exists()
