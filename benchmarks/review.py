@@ -70,12 +70,16 @@ def photographs(folder: Path, count: int, seed: int = 0) -> None:
     (folder / "photos").mkdir()
     (folder / "masks").mkdir()
     for number in range(count):
-        small = Image.fromarray(random.integers(0, 256, (8, 12, 3), dtype=np.uint8)).resize((900, 600), Image.Resampling.BICUBIC)
+        small = Image.fromarray(random.integers(0, 256, (8, 12, 3), dtype=np.uint8)).resize(
+            (900, 600), Image.Resampling.BICUBIC
+        )
         small.save(folder / "photos" / f"{number:05}.jpg", quality=80)
         mask = Image.new("L", small.size)
         mask.paste(255, (200 + number % 50, 100, 700, 500))
         mask.save(folder / "masks" / f"{number:05}.jpg.png")
-    large = Image.fromarray(random.integers(0, 256, (700, 1000, 3), dtype=np.uint8)).resize((8660, 5774), Image.Resampling.BICUBIC)
+    large = Image.fromarray(random.integers(0, 256, (700, 1000, 3), dtype=np.uint8)).resize(
+        (8660, 5774), Image.Resampling.BICUBIC
+    )
     large.save(folder / "photos" / "50-megapixels.jpg", quality=88)
     mask = Image.new("L", large.size)
     mask.paste(255, (2000, 1000, 7000, 5000))
@@ -120,6 +124,8 @@ def measured(page: Page, address: str, seconds: float) -> dict[str, Any]:
     looked = time.monotonic() - started
     page.wait_for_timeout(1000)
     first = summary(page.evaluate(_SCROLL, [".grid", seconds, 60]))
+    page.evaluate("document.querySelector('.grid').scrollTop = 0")
+    page.wait_for_timeout(500)
     again = summary(page.evaluate(_SCROLL, [".grid", seconds, 60]))
     cells = page.locator(".cell").count()
     page.evaluate("document.querySelector('.grid').scrollTop = 0")

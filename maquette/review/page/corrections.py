@@ -21,6 +21,7 @@ from maquette.masks import files, learning, png, run
 from maquette.masks.plan import Job, Order
 from maquette.review.page import marks
 from maquette.review.page.journal import HIDDEN
+from maquette.review.page.looks import stamp
 from maquette.review.page.marks import ANEW, PAINT, Mark
 from maquette.review.page.mask_set import Item, MaskSet
 from maquette.review.page.pyramid import turn_of
@@ -41,6 +42,7 @@ class Corrections:
     def __init__(self, masks: MaskSet, client: Client) -> None:
         self._masks, self._client = masks, client
         self._one_at_a_time = threading.Lock()
+        self._painted: tuple[object, Image.Image] | None = None  # the mask that was painted last, which is often the next
 
     def mark(self, item: Item, given: Any, *, replace_mine: bool = False) -> None:
         """Take a hint to the service, or a stroke of the brush into the mask."""
@@ -53,7 +55,7 @@ class Corrections:
             before = marks.since_anew(self._masks.journal.entry(item.name).marks)
             anew = False
             if new["kind"] == PAINT:
-                mask = self._current(item, turn)
+                mask, self._painted = self._current(item, turn), None
                 marks.paint(mask, [new], turn, upright=self._upright)
             else:
                 if files.origin(target) is None and not png.as_reviewed(target):
@@ -108,6 +110,8 @@ class Corrections:
         size = turn.upright if self._upright else turn.stored
         if item.target is None or not item.target.exists():
             return Image.new("L", size)
+        if self._painted and self._painted[0] == (item.target, stamp(item.target)):
+            return self._painted[1]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -173,6 +177,7 @@ class Corrections:
             atomic.write(item.target, pieces)
             self._masks.journal.entry(item.name).marks += new
             self._masks.journal.save()
+        self._painted = (item.target, stamp(item.target)), mask
 
 
 @contextmanager

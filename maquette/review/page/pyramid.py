@@ -13,6 +13,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image, ImageFilter
@@ -44,13 +45,32 @@ def levels(size: tuple[int, int]) -> int:
 
 
 def turn_of(path: Path) -> Turn:
-    """Size and orientation, from the header. Raises :class:`FileFailed` for what is no picture."""
+    """Size and orientation. Raises :class:`FileFailed` for what is no picture."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise make("FILE_UNREADABLE", f"{path} cannot be read: {error.strerror or error}.") from error
+    return _turn_of(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(4096)  # Pillow looks for the EXIF block of a PNG behind its pixels, and decodes them
+def _turn_of(path: Path, _size: int, _changed: int) -> Turn:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as opened:
                 orientation = int(opened.getexif().get(ORIENTATION, 1))
                 return Turn(opened.size, orientation if orientation in UPRIGHT else 1)
+    except UNREADABLE as error:
+        raise make("FILE_UNREADABLE", f"{path} cannot be shown: it is not a picture that can be read.") from error
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as opened:
+                return opened.size
     except UNREADABLE as error:
         raise make("FILE_UNREADABLE", f"{path} cannot be shown: it is not a picture that can be read.") from error
 
@@ -76,7 +96,7 @@ class Pyramids:
         def opened(path: Path, reduction: int) -> Image.Image:
             return _mask(path, reduction, turn)
 
-        size = turn_of(path).stored
+        size = _size_of(path)
         size = size[::-1] if turn and turn.orientation >= 5 else size
         return _over(self._level(path, size, level, opened), look, column, row)
 
@@ -163,9 +183,8 @@ def _over(mask: Image.Image, look: Look, column: int, row: int) -> bytes:
 
 
 def _ring(solid: Image.Image, width: int) -> Image.Image:
-    """255 where a square of ``width`` pixels holds both object and background."""
-    most, least = solid.filter(ImageFilter.MaxFilter(width)), solid.filter(ImageFilter.MinFilter(width))
-    return Image.composite(Image.new("L", solid.size), most, least)
+    """255 where a square of ``width`` pixels holds both object and background: there its mean is neither."""
+    return solid.filter(ImageFilter.BoxBlur(width // 2)).point([0] + [255] * 254 + [0])
 
 
 def _encoded(picture: Image.Image, kind: str, **options: int) -> bytes:
