@@ -2,8 +2,8 @@
 
 python -m benchmarks.review --photographs 2000
 
-Frames a second beside what the same browser reaches in the same run on a page that only scrolls coloured boxes: its limit on this
-machine. Chromium draws without a graphics card here, as it is started by the tests.
+Frames a second beside what the same browser reaches in the same run on a page that only scrolls coloured boxes: its limit on
+this machine. Chromium draws without a graphics card here, as it is started by the tests.
 """
 
 from __future__ import annotations

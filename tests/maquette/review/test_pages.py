@@ -44,7 +44,7 @@ def whole(page: Page, path: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
         assert width == 820 or findings(page) == [], (path, width)
-    page.emulate_media(color_scheme="dark")
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # colours change at once
     assert findings(page) == [], (path, "in the dark")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1440, "height": 900})
