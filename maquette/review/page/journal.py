@@ -24,6 +24,7 @@ from typing import Any
 
 from maquette.client.errors import FileFailed
 from maquette.folders import atomic
+from maquette.review.page.looks import stamp
 
 NAME, REJECTED, HIDDEN = "review.json", "rejected.csv", ".review"
 _FORM = 1
@@ -87,6 +88,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder, self.lock = folder, threading.RLock()
         self.entries: dict[str, Entry] = {}
+        self._stamp = stamp(folder / NAME)
         self._lists: list[str] = []  # sha256 of the lists that this journal wrote, the last one and the one before
         self._read()
 
@@ -191,7 +193,15 @@ class Journal:
                 (self.folder / HIDDEN / file).unlink(missing_ok=True)
 
     def save(self) -> None:
-        """Write both files, each whole or not at all. Raises :class:`FileFailed`, also where ``rejected.csv`` is a person's."""
+        """Write both files, each whole or not at all.
+
+        Raises :class:`FileFailed`, also where ``rejected.csv`` is a person's, or another review writes the same journal.
+        """
+        if stamp(self.folder / NAME) != self._stamp:
+            detail = (
+                f"{self.folder / NAME} was changed by another maquette review: end one of the two, and start this one anew."
+            )
+            raise FileFailed("FILE_UNWRITABLE", detail)
         rows = [(name, entry) for name, entry in sorted(self.entries.items()) if entry.verdict is Verdict.REJECTED]
         listed = self._rejected(rows)
         there = _digest(self.folder / REJECTED)
@@ -204,7 +214,7 @@ class Journal:
             "photographs": {n: asdict(e) for n, e in self.entries.items() if e != Entry()},
         }
         atomic.write(self.folder / NAME, [json.dumps(whole, ensure_ascii=True).encode() + b"\n"])
-        self._lists = lists
+        self._lists, self._stamp = lists, stamp(self.folder / NAME)
         if persons:
             if rows:
                 detail = f"{self.folder / REJECTED} is a person's and stays as it is; move it away. The verdict itself is kept."

@@ -77,7 +77,7 @@ class Rest:
         changed = self._changed()
         for item in changed:
             self._corrections.undo(item)
-        self.progress = Progress(sentence=f"{len(changed):,} masks are as they were before.")
+        self.progress = Progress(sentence=f"{_masks(len(changed))} as before the last run.")
         return len(changed)
 
     def _changed(self) -> list[Item]:
@@ -159,7 +159,7 @@ class Rest:
                 progress.failed += 1
                 progress.errors.append(f"{item.name}: {error.detail}")
             progress.done += 1
-        said = f"{progress.sentence} {progress.done - progress.failed:,} masks made".strip()
+        said = f"{progress.sentence} {_masks(progress.done - progress.failed)} made".strip()
         stopped = progress.done < progress.total
         progress.sentence = f"{said}; stopped before the other {progress.total - progress.done:,}." if stopped else f"{said}."
         progress.state = "stopped" if stopped else "done"
@@ -171,6 +171,10 @@ class Rest:
         if item.target and versions:
             versions[-1].differs = _differs(self._masks.order.folder / HIDDEN, versions[-1], item.target)
             self._masks.touch(item)
+
+
+def _masks(count: int) -> str:
+    return f"{count:,} mask{'' if count == 1 else 's'}"
 
 
 def _differs(hidden: Path, version: Version, target: Path) -> float:

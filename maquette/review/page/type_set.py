@@ -25,7 +25,7 @@ from maquette.folders.photographs import Photograph
 from maquette.records import log_lines, records
 from maquette.records.answer_log import AnswerLog
 from maquette.records.records import Record
-from maquette.review.page.looks import Looks
+from maquette.review.page.looks import Looks, stamp
 
 NOTHING, JOIN = "-", "|"
 
@@ -50,6 +50,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, str]] = []
+        self._stamp = stamp(path)
         self.columns = ["file", "label"]
         try:
             with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -80,7 +81,12 @@ class Table:
         return row[self.file] if row else os.path.relpath(photograph, self.path.parent).replace(os.sep, "/")
 
     def write(self, photograph: Path, labels: Sequence[str]) -> None:
-        """Set its types, without any take its row out, and write the whole table. Raises :class:`FileFailed`."""
+        """Set its types, without any take its row out, and write the whole table. Raises :class:`FileFailed`.
+
+        What another program made of the table meanwhile is read first, and stays.
+        """
+        if stamp(self.path) != self._stamp:
+            vars(self).update(vars(Table(self.path)))
         key, row = _real(photograph), self._of.get(_real(photograph))
         rows, of = [dict(one) if one is row else one for one in self.rows], dict(self._of)
         if not labels:
@@ -102,7 +108,7 @@ class Table:
             detail = f"{photograph} has a name that is not UTF-8, which no table can hold; rename it."
             raise make("PARAMETER_INVALID", detail) from error
         atomic.write(self.path, [written])
-        self.rows, self._of = rows, of
+        self.rows, self._of, self._stamp = rows, of, stamp(self.path)
 
 
 def _real(path: Path) -> Path:
@@ -158,7 +164,10 @@ class TypeSet:
             raise make("PARAMETER_INVALID", f"{NOTHING} says that there is no sculpture; it stands alone.")
         with self.lock:
             self.table.write(item.photograph.path, given)
-            item.labels = tuple(given)
+            for one in self.items:  # all of them: the table may have been changed elsewhere
+                if (labels := self.table.labels_of(one.photograph.path)) != one.labels:
+                    one.labels = labels
+                    self._touch(one)
             self._touch(item)
 
     def ask(self) -> None:

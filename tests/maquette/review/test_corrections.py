@@ -112,8 +112,15 @@ def test_undo_redo_and_a_second_evening(
     assert "is a person's" in local.refused("photographs/2/verdict", 500, verdict="rejected")
     assert (tmp_path / "masks" / "rejected.csv").read_text() == "my own list\n"
     assert local.set()["items"][2]["verdict"] == "rejected", "the verdict is kept all the same"
+    other = review("photos", "-o", "masks", "--server", service)
+    (tmp_path / "masks" / "rejected.csv").unlink()
+    other.post("photographs/3/verdict", verdict="accepted")
+    assert "another maquette review" in local.refused("photographs/4/verdict", 500, verdict="accepted")
+    assert "2 accepted, 1 rejected" in other.end()
+    local.kill()
+    local = review("photos", "-o", "masks", "--server", service)
     said = local.end()
-    assert "1 accepted, 1 rejected" in said
+    assert "2 accepted, 1 rejected" in said
 
 
 def test_a_mask_that_a_person_made_elsewhere_is_replaced_only_when_asked(

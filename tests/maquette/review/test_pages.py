@@ -120,7 +120,7 @@ def test_what_was_corrected_is_applied_to_the_rest_compared_and_taken_back(
     with opened(browser, local.origin, viewport={"width": 820, "height": 1180}) as page:
         page.goto(local.address)
         page.get_by_role("button", name="Make 1 missing").click()
-        expect(page.locator(".rest")).to_contain_text("1 masks made")
+        expect(page.locator(".rest")).to_contain_text("1 mask made")
         assert (masks[0].parent / "5.png.png").exists()
         for index in (0, 3):
             page.get_by_role("option", name=f"{index}.png").click()
@@ -155,7 +155,7 @@ def test_what_was_corrected_is_applied_to_the_rest_compared_and_taken_back(
 
         page.get_by_role("button", name="Take back 3").click()
         page.get_by_role("dialog").get_by_role("button", name="Take back 3").click()
-        expect(page.locator(".rest")).to_contain_text("3 masks are as they were before")
+        expect(page.locator(".rest")).to_contain_text("3 masks as before the last run")
     assert [masks[index].read_bytes() == before[index] for index in range(5)] == [False, False, True, False, True]
     assert [masks[index].read_bytes() for index in (0, 3)] == drawn
     assert png.owned(masks[1]) is not None
@@ -222,6 +222,8 @@ def test_a_mask_from_elsewhere_is_asked_about_and_a_kill_is_said(
         expect(page.get_by_role("button", name="Undo")).to_be_enabled()
         page.keyboard.press("u")
         until(lambda: masks[1].read_bytes() == drawn, lambda: "not undone")
+        stamp = local.set()["items"][1]["stamp"]
+        expect(page.get_by_role("application")).to_have_attribute("data-mask", f"{stamp}.")  # its tiles are there
         local.kill()
         page.get_by_role("button", name="Accept").click()
         expect(page.get_by_text("What you did is on disk").first).to_be_visible()
@@ -276,7 +278,10 @@ def test_types_are_accepted_and_chosen_for_training(
     assert "is no type" in local.refused("photographs/0/labels", 422, labels=["spaceship"])
     assert "stands alone" in local.refused("photographs/0/labels", 422, labels=["-", "red"])
     assert local.refused("photographs/0/labels", 422, labels="red")
+    with (photos / "labels.csv").open("a", encoding="utf-8") as table:
+        table.write("elsewhere.png,green,by hand\n")
     local.post("photographs/0/labels", labels=["red", "blue"])
+    assert "elsewhere.png,green,by hand" in (photos / "labels.csv").read_text(), "written in another program meanwhile"
     assert "0.png,red|blue," in (photos / "labels.csv").read_text()
     local.post("photographs/0/labels", labels=[])
     assert "0.png" not in (photos / "labels.csv").read_text()

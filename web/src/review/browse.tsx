@@ -59,6 +59,15 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
     setPlace(Math.max(0, at === undefined ? 0 : made.indexOf(at)));
   }, [filter.id, epoch, items.length]);
 
+  // What comes to belong here later stands at the end; nothing moves or leaves while a person goes through it.
+  useEffect(() => {
+    setOrder((former) => {
+      const there = new Set(former);
+      const more = items.filter((one) => filter.takes(one) && !there.has(one.index));
+      return more.length ? [...former, ...(filter.by ? more.sort(filter.by) : more).map(({ index }) => index)] : former;
+    });
+  }, [items]);
+
   const now = Math.min(place, Math.max(0, order.length - 1));
   const parts = useRef(new Parts()).current;
   const item = order[now] === undefined ? undefined : items[order[now]!];

@@ -254,6 +254,7 @@ export function Stage(props: Props) {
     const gone = () => {
       if (former && view.world.getIndexOfItem(former) >= 0) view.world.removeItem(former);
       sent.current = [];
+      view.element.parentElement?.setAttribute("data-mask", props.stamp);
       draw();
     };
     over.current = null;
