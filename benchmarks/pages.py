@@ -39,10 +39,13 @@ _DROP = """async ([address, selectors]) => {
     dataTransfer.items.add(file);
     const started = performance.now();
     document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
-    const there = () => document.querySelector("pre")?.innerText.includes(file.name)
+    const there = () => document.querySelector("[aria-label='As a curl command']")?.innerText.includes(file.name)
         && selectors.every((selector) => document.querySelector(selector))
         && [...document.images].every((image) => image.complete);
-    while (!there()) await new Promise(requestAnimationFrame);
+    while (!there()) {
+        await new Promise(requestAnimationFrame);
+        if (performance.now() - started > 120000) throw new Error("no answer is seen");
+    }
     return performance.now() - started;
 }"""
 _ASK = """async ([address, path, fields]) => {
