@@ -84,7 +84,10 @@ export interface One<Item> extends Shape {
 }
 
 export class Refused extends Error {
-  constructor(readonly status: number, detail: string) {
+  constructor(
+    readonly status: number,
+    detail: string,
+  ) {
     super(detail);
   }
 }

@@ -42,7 +42,17 @@ class Parts {
 }
 
 /** A set: filters, the grid, and one photograph large. */
-export function Browse<Item extends { index: number; name: string }>({ items, filters, epoch, label, cell, made = "", name, large, children }: Props<Item>) {
+export function Browse<Item extends { index: number; name: string }>({
+  items,
+  filters,
+  epoch,
+  label,
+  cell,
+  made = "",
+  name,
+  large,
+  children,
+}: Props<Item>) {
   const [chosen, setChosen] = useState(filters[0]!.id);
   const [order, setOrder] = useState<number[]>([]);
   const [place, setPlace] = useState(0);
@@ -99,7 +109,11 @@ export function Browse<Item extends { index: number; name: string }>({ items, fi
         label="Show"
         chosen={filter.id}
         onChoose={choose}
-        choices={filters.map(({ id, label: text, takes }) => ({ id, label: text, count: items.reduce((sum, one) => sum + Number(takes(one)), 0) }))}
+        choices={filters.map(({ id, label: text, takes }) => ({
+          id,
+          label: text,
+          count: items.reduce((sum, one) => sum + Number(takes(one)), 0),
+        }))}
       />
       {order.length === 0 ? (
         <p class="empty soft">No photograph is left here.</p>

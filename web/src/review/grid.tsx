@@ -56,9 +56,14 @@ export function Grid({ order, current, label, cell, made, name, onCurrent, onOpe
 
   const key = (event: KeyboardEvent) => {
     const steps: Record<string, number> = {
-      ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns,
-      PageDown: columns * Math.max(1, Math.floor(size.height / height)), PageUp: -columns * Math.max(1, Math.floor(size.height / height)),
-      Home: -order.length, End: order.length,
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      PageDown: columns * Math.max(1, Math.floor(size.height / height)),
+      PageUp: -columns * Math.max(1, Math.floor(size.height / height)),
+      Home: -order.length,
+      End: order.length,
     };
     const step = steps[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -97,7 +102,11 @@ export function Grid({ order, current, label, cell, made, name, onCurrent, onOpe
         aria-posinset={place + 1}
         aria-setsize={order.length}
         class="cell"
-        style={{ width: `${width}px`, height: `${height}px`, transform: `translate(${(place % columns) * width}px, ${Math.floor(place / columns) * height}px)` }}
+        style={{
+          width: `${width}px`,
+          height: `${height}px`,
+          transform: `translate(${(place % columns) * width}px, ${Math.floor(place / columns) * height}px)`,
+        }}
         onClick={() => open.current(place)}
       >
         {cell(index)}
@@ -117,7 +126,9 @@ export function Grid({ order, current, label, cell, made, name, onCurrent, onOpe
       onScroll={scrolled}
       onKeyDown={key}
     >
-      <div class="rows" role="presentation" style={{ height: `${rows * height}px` }}>{cells}</div>
+      <div class="rows" role="presentation" style={{ height: `${rows * height}px` }}>
+        {cells}
+      </div>
     </div>
   );
 }

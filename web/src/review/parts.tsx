@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import type { MaskItem } from "./api";
 
 interface DialogProps {
   title: string;
@@ -30,7 +31,17 @@ interface Choice {
 }
 
 /** One of several views; a group of buttons of which one is pressed. */
-export function Choices({ label, choices, chosen, onChoose }: { label: string; choices: Choice[]; chosen: string; onChoose: (id: string) => void }) {
+export function Choices({
+  label,
+  choices,
+  chosen,
+  onChoose,
+}: {
+  label: string;
+  choices: Choice[];
+  chosen: string;
+  onChoose: (id: string) => void;
+}) {
   return (
     <div class="choices" role="group" aria-label={label}>
       {choices.map(({ id, label: text, count }) => (
@@ -44,7 +55,18 @@ export function Choices({ label, choices, chosen, onChoose }: { label: string; c
 }
 
 /** A button with the key that does the same. */
-export function Press({ hint, children, ...given }: { hint: string; children: ComponentChildren; onClick: () => void; disabled?: boolean; pressed?: boolean; class?: string }) {
+export function Press({
+  hint,
+  children,
+  ...given
+}: {
+  hint: string;
+  children: ComponentChildren;
+  onClick: () => void;
+  disabled?: boolean;
+  pressed?: boolean;
+  class?: string;
+}) {
   return (
     <button type="button" class={given.class} disabled={given.disabled ?? false} aria-pressed={given.pressed} onClick={given.onClick}>
       {children} <kbd aria-hidden="true">{hint}</kbd>
@@ -59,20 +81,36 @@ export function Keys({ keys, onClose }: { keys: [string, string][]; onClose: () 
       <dl class="keys">
         {keys.map(([key, what]) => (
           <>
-            <dt><kbd>{key}</kbd></dt>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
             <dd>{what}</dd>
           </>
         ))}
       </dl>
-      <button type="button" class="first" onClick={onClose}>Close</button>
+      <button type="button" class="first" onClick={onClose}>
+        Close
+      </button>
     </Dialog>
   );
 }
 
 /** Pictures that cannot be shown say so. */
 export function Thumbnail({ address }: { address: string }) {
-  return <img class="thumbnail" src={address} alt="" decoding="async" draggable={false} onError={(event) => event.currentTarget.classList.add("missing")} />;
+  return (
+    <img
+      class="thumbnail"
+      src={address}
+      alt=""
+      decoding="async"
+      draggable={false}
+      onError={(event) => event.currentTarget.classList.add("missing")}
+    />
+  );
 }
 
 export const short = (name: string) => name.slice(name.lastIndexOf("/") + 1);
 export const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+/** Its last change was made by "apply to the rest". */
+export const changed = (item: MaskItem) => item.why.startsWith("rest ");

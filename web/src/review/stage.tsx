@@ -107,7 +107,8 @@ export function Stage(props: Props) {
     const style = getComputedStyle(element);
     const colours = { object: style.getPropertyValue("--mark-object"), background: style.getPropertyValue("--mark-background") };
     const lines = [...sent.current];
-    if (stroke.current) lines.push({ line: stroke.current, width: widthOf(now.tool, now.brush), mark: markOf(now.tool), brush: isBrush(now.tool) });
+    if (stroke.current)
+      lines.push({ line: stroke.current, width: widthOf(now.tool, now.brush), mark: markOf(now.tool), brush: isBrush(now.tool) });
     for (const mark of now.marks) {
       if (mark.kind === "stroke") lines.push({ line: mark.vertices, width: mark.width ?? 1, mark: mark.mark, brush: false });
     }
@@ -146,7 +147,10 @@ export function Stage(props: Props) {
     }
     if (cross.current && now.tool !== "move") {
       const [x, y] = toScreen(cross.current);
-      for (const [colour, width] of [["black", 4], ["white", 2]] as const) {
+      for (const [colour, width] of [
+        ["black", 4],
+        ["white", 2],
+      ] as const) {
         context.strokeStyle = colour;
         context.lineWidth = width;
         context.beginPath();
@@ -271,7 +275,8 @@ export function Stage(props: Props) {
     });
     return () => {
       stale = true;
-      if (former && viewer.current === view) window.setTimeout(() => view.world.getIndexOfItem(former) >= 0 && view.world.removeItem(former), 0);
+      if (former && viewer.current === view)
+        window.setTimeout(() => view.world.getIndexOfItem(former) >= 0 && view.world.removeItem(former), 0);
     };
   }, [open, props.look, props.stamp, props.before]);
 
@@ -289,7 +294,9 @@ export function Stage(props: Props) {
     } else if (side && props.tool === "move") {
       view.viewport.panBy(view.viewport.deltaPointsFromPixels(new OpenSeadragon.Point(side[0] * 80, side[1] * 80)));
     } else if (side) {
-      const [x, y] = toScreen(cross.current ?? toImage(new OpenSeadragon.Point(box.current!.clientWidth / 2, box.current!.clientHeight / 2))!);
+      const [x, y] = toScreen(
+        cross.current ?? toImage(new OpenSeadragon.Point(box.current!.clientWidth / 2, box.current!.clientHeight / 2))!,
+      );
       cross.current = toImage(new OpenSeadragon.Point(x + side[0] * STEP, y + side[1] * STEP));
       draw();
     } else if (event.key === "Enter" && props.tool !== "move") {
@@ -314,5 +321,7 @@ export function Stage(props: Props) {
 /** At most a thousand places of a line, at tenths of a pixel. */
 function thinned(line: Place[]): Place[] {
   const step = Math.max(1, Math.ceil(line.length / 1000));
-  return line.filter((_, number) => number % step === 0 || number === line.length - 1).map(([x, y]) => [Math.round(x * 10) / 10, Math.round(y * 10) / 10]);
+  return line
+    .filter((_, number) => number % step === 0 || number === line.length - 1)
+    .map(([x, y]) => [Math.round(x * 10) / 10, Math.round(y * 10) / 10]);
 }

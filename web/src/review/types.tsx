@@ -36,8 +36,15 @@ export function Types({ set, items, now }: { set: TypeSet; items: TypeItem[]; no
     { id: "undecided", label: "Undecided", takes: (item) => !item.labels.length, by: leastSure },
     { id: "decided", label: "Decided", takes: (item) => item.labels.length > 0, by: leastSure },
     { id: "unsure", label: "Unsure", takes: (item) => item.abstained, by: leastSure },
-    { id: "other", label: "Other than proposed", takes: (item) => item.labels.length > 0 && !item.labels.includes(item.predictions[0]?.[0] ?? ""), by: leastSure },
-    ...set.types.filter(([id]) => items.some((item) => kindOf(item).includes(id))).map(([id, label]) => ({ id: `type ${id}`, label, takes: (item: TypeItem) => kindOf(item).includes(id), by: leastSure })),
+    {
+      id: "other",
+      label: "Other than proposed",
+      takes: (item) => item.labels.length > 0 && !item.labels.includes(item.predictions[0]?.[0] ?? ""),
+      by: leastSure,
+    },
+    ...set.types
+      .filter(([id]) => items.some((item) => kindOf(item).includes(id)))
+      .map(([id, label]) => ({ id: `type ${id}`, label, takes: (item: TypeItem) => kindOf(item).includes(id), by: leastSure })),
   ];
   const table = keys ? <Keys keys={KEYS} onClose={() => setKeys(false)} /> : null;
   return (
@@ -46,24 +53,51 @@ export function Types({ set, items, now }: { set: TypeSet; items: TypeItem[]; no
       filters={filters}
       epoch={String(set.asking)}
       label="Photographs, least sure type first"
-      name={(item) => `${item.name}: ${item.labels.length ? item.labels.map((label) => names.get(label) ?? label).join(" or ") : "undecided"}`}
+      name={(item) =>
+        `${item.name}: ${item.labels.length ? item.labels.map((label) => names.get(label) ?? label).join(" or ") : "undecided"}`
+      }
       cell={(item) => <Cell item={item} session={set.session} names={names} />}
-      large={(item, where, go, close) => <Large set={set} item={item} where={where} go={go} close={close} now={now} names={names} onKeys={() => setKeys(true)} dialog={table} />}
+      large={(item, where, go, close) => (
+        <Large
+          set={set}
+          item={item}
+          where={where}
+          go={go}
+          close={close}
+          now={now}
+          names={names}
+          onKeys={() => setKeys(true)}
+          dialog={table}
+        />
+      )}
     >
       <header class="head">
         <div>
           <h1>Types of {set.title}</h1>
-          <p class="soft small">{set.total.toLocaleString("en")} photographs, {decided.toLocaleString("en")} with their type, in <code>{set.folder}</code></p>
+          <p class="soft small">
+            {set.total.toLocaleString("en")} photographs, {decided.toLocaleString("en")} with their type, in <code>{set.folder}</code>
+          </p>
         </div>
-        <div class="row"><button type="button" onClick={() => setKeys(true)}>Keys <kbd aria-hidden="true">?</kbd></button></div>
+        <div class="row">
+          <button type="button" onClick={() => setKeys(true)}>
+            Keys <kbd aria-hidden="true">?</kbd>
+          </button>
+        </div>
       </header>
       {set.asking ? (
-        <label class="progress small">Asking for proposals: {answered.toLocaleString("en")} of {set.total.toLocaleString("en")}<progress max={set.total} value={answered} /></label>
+        <label class="progress small">
+          Asking for proposals: {answered.toLocaleString("en")} of {set.total.toLocaleString("en")}
+          <progress max={set.total} value={answered} />
+        </label>
       ) : null}
       {set.sentence ? (
         <section class="rest notice bad" aria-label="Proposals">
-          <p role="status">{set.sentence} Types can be chosen without proposals{set.types.length ? "" : " once the service has named them"}.</p>
-          <button type="button" onClick={() => void change("proposals").finally(now)}>Ask again</button>
+          <p role="status">
+            {set.sentence} Types can be chosen without proposals{set.types.length ? "" : " once the service has named them"}.
+          </p>
+          <button type="button" onClick={() => void change("proposals").finally(now)}>
+            Ask again
+          </button>
         </section>
       ) : null}
       {table}
@@ -83,8 +117,12 @@ function Cell({ item, session, names }: { item: TypeItem; session: string; names
         <span class="name">{short(item.name)}</span>
         {item.labels.length ? (
           <strong>{item.labels.map((label) => names.get(label) ?? label).join(" or ")}</strong>
-        ) : item.error ? <span class="reason">{item.error}</span> : (
-          <span class={item.abstained ? "reason" : "soft"}>{first ? `${names.get(first[0]) ?? first[0]} ${percent(first[1])}${item.abstained ? ", unsure" : ""}` : "no proposal yet"}</span>
+        ) : item.error ? (
+          <span class="reason">{item.error}</span>
+        ) : (
+          <span class={item.abstained ? "reason" : "soft"}>
+            {first ? `${names.get(first[0]) ?? first[0]} ${percent(first[1])}${item.abstained ? ", unsure" : ""}` : "no proposal yet"}
+          </span>
         )}
       </div>
     </div>
@@ -140,7 +178,12 @@ function Large({ set, item, where, go, close, now, names, onKeys, dialog }: Larg
   };
   const choose = (label: string, on: boolean) => decide(!on && item.labels.includes(label) ? [] : [label], on);
   const add = (label: string) =>
-    decide(item.labels.includes(label) ? item.labels.filter((other) => other !== label) : [...item.labels.filter((other) => other !== NOTHING), label], false);
+    decide(
+      item.labels.includes(label)
+        ? item.labels.filter((other) => other !== label)
+        : [...item.labels.filter((other) => other !== NOTHING), label],
+      false,
+    );
   const undo = () => {
     const last = undone.current.pop();
     if (last) set_(last.index, last.labels);
@@ -149,40 +192,95 @@ function Large({ set, item, where, go, close, now, names, onKeys, dialog }: Larg
   const types = set.types.map(([id]) => id);
   const accept = () => item.predictions[0] && decide(item.labels.length ? item.labels : [item.predictions[0][0]], true);
   useKeys({
-    Escape: close, j: () => go(1), k: () => go(-1), " ": () => accept(), u: undo, "Ctrl+z": undo, "0": () => choose(NOTHING, true),
-    ...Object.fromEntries(types.slice(0, 9).flatMap((id, number) => [[String(number + 1), () => choose(id, true)], [`Shift+${number + 1}`, () => add(id)]])),
+    Escape: close,
+    j: () => go(1),
+    k: () => go(-1),
+    " ": () => accept(),
+    u: undo,
+    "Ctrl+z": undo,
+    "0": () => choose(NOTHING, true),
+    ...Object.fromEntries(
+      types.slice(0, 9).flatMap((id, number) => [
+        [String(number + 1), () => choose(id, true)],
+        [`Shift+${number + 1}`, () => add(id)],
+      ]),
+    ),
   });
   const shares = new Map(item.predictions);
   return (
     <main class="large">
       <div class="picture" ref={stage}>
-        {fresh ? <Stage index={item.index} shape={fresh} session={set.session} look="" stamp="" before={false} tool="move" brush={1} marks={[]} label={item.name} onMark={() => undefined} /> : <p class="empty">{said || "Opening …"}</p>}
+        {fresh ? (
+          <Stage
+            index={item.index}
+            shape={fresh}
+            session={set.session}
+            look=""
+            stamp=""
+            before={false}
+            tool="move"
+            brush={1}
+            marks={[]}
+            label={item.name}
+            onMark={() => undefined}
+          />
+        ) : (
+          <p class="empty">{said || "Opening …"}</p>
+        )}
       </div>
       <aside class="side" aria-label="This photograph">
         <div class="row between">
-          <button type="button" onClick={close}>← All <kbd aria-hidden="true">Esc</kbd></button>
+          <button type="button" onClick={close}>
+            ← All <kbd aria-hidden="true">Esc</kbd>
+          </button>
           <span class="soft small number">{where}</span>
           <div class="row tight">
-            <button type="button" aria-label="Previous photograph" onClick={() => go(-1)}>‹ <kbd aria-hidden="true">K</kbd></button>
-            <button type="button" aria-label="Next photograph" onClick={() => go(1)}>› <kbd aria-hidden="true">J</kbd></button>
+            <button type="button" aria-label="Previous photograph" onClick={() => go(-1)}>
+              ‹ <kbd aria-hidden="true">K</kbd>
+            </button>
+            <button type="button" aria-label="Next photograph" onClick={() => go(1)}>
+              › <kbd aria-hidden="true">J</kbd>
+            </button>
           </div>
         </div>
         <div>
           <h1 class="file">{short(item.name)}</h1>
-          <p class="soft">{item.error || (item.abstained ? "The model is not sure of this one." : item.predictions.length ? "What the model holds it for:" : "No proposal yet.")}</p>
+          <p class="soft">
+            {item.error ||
+              (item.abstained
+                ? "The model is not sure of this one."
+                : item.predictions.length
+                  ? "What the model holds it for:"
+                  : "No proposal yet.")}
+          </p>
         </div>
         <div class="row">
-          <Press hint="Space" class="first" disabled={!item.predictions.length} onClick={() => accept()}>Accept {item.labels.length ? "and go on" : (names.get(item.predictions[0]?.[0] ?? "") ?? "")}</Press>
-          <Press hint="U" onClick={undo}>Undo</Press>
-          <button type="button" onClick={onKeys}>Keys <kbd aria-hidden="true">?</kbd></button>
+          <Press hint="Space" class="first" disabled={!item.predictions.length} onClick={() => accept()}>
+            Accept {item.labels.length ? "and go on" : (names.get(item.predictions[0]?.[0] ?? "") ?? "")}
+          </Press>
+          <Press hint="U" onClick={undo}>
+            Undo
+          </Press>
+          <button type="button" onClick={onKeys}>
+            Keys <kbd aria-hidden="true">?</kbd>
+          </button>
         </div>
         <div class="types" role="group" aria-label="Types">
           {[...types, NOTHING].map((id, number) => {
             const share = shares.get(id);
             return (
-              <button key={id} type="button" class="type" aria-pressed={item.labels.includes(id)} onClick={(event) => (event.shiftKey ? add(id) : choose(id, false))}>
+              <button
+                key={id}
+                type="button"
+                class="type"
+                aria-pressed={item.labels.includes(id)}
+                onClick={(event) => (event.shiftKey ? add(id) : choose(id, false))}
+              >
                 <span class="bar" style={{ transform: `scaleX(${share ?? 0})` }} />
-                <span class="text">{item.labels.includes(id) ? "✓ " : ""}{names.get(id) ?? id}</span>
+                <span class="text">
+                  {item.labels.includes(id) ? "✓ " : ""}
+                  {names.get(id) ?? id}
+                </span>
                 <span class="number">{share === undefined ? "" : percent(share)}</span>
                 <kbd aria-hidden="true">{id === NOTHING ? 0 : number < 9 ? number + 1 : ""}</kbd>
               </button>
@@ -190,7 +288,9 @@ function Large({ set, item, where, go, close, now, names, onKeys, dialog }: Larg
           })}
         </div>
         <p class="soft small">A second type with Shift: then either is right.</p>
-        <p class={said && fresh ? "notice bad" : "unseen"} role="status">{fresh ? said : ""}</p>
+        <p class={said && fresh ? "notice bad" : "unseen"} role="status">
+          {fresh ? said : ""}
+        </p>
       </aside>
       {dialog}
     </main>
