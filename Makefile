@@ -21,13 +21,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli,review]'
 	@touch $@
 
 # torch first and by version, so that a wheel lying on the machine is preferred to the registry's CUDA build.
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli,batch,report,vectors,label-studio,train,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[serve,cli,batch,report,review,vectors,label-studio,train,dev]'
 	@touch $@ $(VENV)/.serve
 
 # With the mask model, so that `maquette embed --mask` is answered.

@@ -10,7 +10,7 @@ import typer
 from maquette.client.client import PATIENCE
 from maquette.client.errors import MaquetteError
 from maquette.client.services import Service
-from maquette.commands import classify, cluster, embed, label_studio, mask, runner
+from maquette.commands import classify, cluster, embed, label_studio, mask, review, runner
 from maquette.commands.options import (
     Ca,
     Chosen,
@@ -40,6 +40,7 @@ app.command()(classify.classify)
 app.command()(cluster.cluster)
 app.command()(embed.embed)
 app.command()(mask.mask)
+app.command()(review.review)
 app.add_typer(label_studio.app, name="label-studio")
 
 

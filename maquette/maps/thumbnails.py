@@ -30,7 +30,7 @@ SPRITE = 2048
 # (works up to, pixels of a tile's side): few works are shown large, and many keep the page at some 25 MB.
 _TILES = ((400, 160), (1_500, 112), (5_000, 80), (15_000, 64))
 _SMALLEST = 48
-_ORIENTATION, _EXIF, _TAKEN, _TAKEN_SUBSECOND = 0x0112, 0x8769, 0x9003, 0x9291
+ORIENTATION, _EXIF, _TAKEN, _TAKEN_SUBSECOND = 0x0112, 0x8769, 0x9003, 0x9291
 
 
 def small(path: Path, longest: int) -> tuple[Image.Image, int, tuple[int, int], str]:
@@ -42,18 +42,19 @@ def small(path: Path, longest: int) -> tuple[Image.Image, int, tuple[int, int], 
         warnings.simplefilter("ignore")
         with Image.open(path) as opened:
             size, exif = opened.size, opened.getexif()
-            orientation = int(exif.get(_ORIENTATION, 1))
+            orientation = int(exif.get(ORIENTATION, 1))
             details = exif.get_ifd(_EXIF)
             taken = f"{details.get(_TAKEN, '')}{details.get(_TAKEN_SUBSECOND, '')}".strip("\x00 ")
             opened.draft("RGB", (longest, longest))  # a JPEG is decoded at up to an eighth of its size
             opened.load()
-            left = int(opened.getexif().get(_ORIENTATION, 1))  # Pillow turns TIFFs by itself
-            picture = _eight_bits(opened)
+            left = int(opened.getexif().get(ORIENTATION, 1))  # Pillow turns TIFFs by itself
+            picture = eight_bits(opened)
     picture.thumbnail((longest, longest), Image.Resampling.BOX)
     return picture.transpose(UPRIGHT[left]) if left in UPRIGHT else picture, orientation, size, taken
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def eight_bits(picture: Image.Image) -> Image.Image:
+    """The picture in RGB; 16-bit and float values are stretched from their least to their greatest."""
     if picture.mode.startswith(("I", "F")):  # Pillow would clip these at 255
         pixels = np.asarray(picture, np.float32)
         low, high = float(pixels.min()), float(pixels.max())

@@ -26,6 +26,11 @@ def examples(found: Sequence[Photograph], folder: Path, tool: Tool | None, *, co
         for photograph, target in zip(found, targets, strict=True)
         if isinstance(target, Path) and _is_example(target, corrected=corrected)
     ]
+    return evenly(pairs)
+
+
+def evenly(pairs: Sequence[Pair]) -> list[Pair]:
+    """At most 32 of them, from the first to the last."""
     step = max(1, len(pairs) / MOST_EXAMPLES)
     return [pairs[int(index * step)] for index in range(min(len(pairs), MOST_EXAMPLES))]
 

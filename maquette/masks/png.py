@@ -24,16 +24,19 @@ _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _MOST = 2**13  # bytes of our chunk; one has about a thousand
 
 
-def parts(png: bytes, facts: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
+def parts(png: bytes, facts: dict[str, Any], *, own: bool = True) -> tuple[bytes, bytes, bytes]:
     """The bytes of ``png`` with ``facts`` as a tEXt chunk behind its header, in three parts so that no pixel is copied twice.
 
     The facts get one more, ``pixels``: the digest by which :func:`owned` tells later whether the file is as it was written.
+    Without ``own`` the file is a person's from the start, and the digest is one that :func:`as_reviewed` reads.
     Raises :class:`ServiceFailed` when the bytes are not one whole PNG.
     """
     digest = _digest(png)
     if digest is None:
         raise ServiceFailed("INTERNAL", "The service answered something that is not a whole PNG.")
-    data = _KEYWORD + json.dumps(facts | {"pixels": digest}).encode("ascii")
+    data = _KEYWORD + json.dumps(facts | ({"pixels": digest} if own else {"pixels": "a person's", "reviewed": digest})).encode(
+        "ascii"
+    )
     chunk = struct.pack(">I", len(data)) + b"tEXt" + data + struct.pack(">I", zlib.crc32(b"tEXt" + data))
     return png[:_HEADER_END], chunk, png[_HEADER_END:]
 
@@ -46,6 +49,12 @@ def owned(path: Path) -> dict[str, Any] | None:
     """
     found = facts(path)
     return found if found is not None and found.get("pixels") == _digest(path.read_bytes()) else None
+
+
+def as_reviewed(path: Path) -> bool:
+    """Whether a person's mask is as ``maquette review`` wrote it, and no other program changed it. Raises ``OSError``."""
+    found = facts(path)
+    return found is not None and found.get("reviewed") == _digest(path.read_bytes())
 
 
 def facts(path: Path) -> dict[str, Any] | None:

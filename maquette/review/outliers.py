@@ -28,11 +28,15 @@ _NORMAL = 1.4826  # a normal distribution's standard deviation, in median absolu
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A photograph with the reasons why it stands out, gravest first; ``rank`` sorts findings, gravest highest."""
+    """A photograph with the reasons why it stands out, gravest first; ``rank`` sorts findings, gravest highest.
+
+    ``kinds`` says of each reason which it is: ``problem``, ``empty``, ``area``, ``shape``, ``uncertain`` or ``frame``.
+    """
 
     measurement: Measurement
     reasons: tuple[str, ...]
     rank: tuple[int, float]
+    kinds: tuple[str, ...] = ()
 
 
 def judge(measured: Sequence[Measurement]) -> list[Finding]:
@@ -62,26 +66,27 @@ def _judge_one_folder(measured: list[Measurement]) -> list[Finding]:
     doubt = _departures(measured, lambda seen: seen.uncertainty, LEAST)
     found = []
     for index, seen in enumerate(measured):
-        reasons: list[tuple[int, float, str]] = []  # gravity, measure, sentence
+        reasons: list[tuple[int, float, str, str]] = []  # gravity, measure, sentence, kind
         if seen.problem:
-            reasons.append((5 if seen.coverage is None else 4, 0, seen.problem))
+            reasons.append((5 if seen.coverage is None else 4, 0, seen.problem, "problem"))
         if seen.coverage == 0:
-            reasons.append((4, 0, "the mask is empty"))
+            reasons.append((4, 0, "the mask is empty", "empty"))
         z, usual = area[index]
         if abs(z) > DEPARTS and seen.coverage:
             factor = seen.coverage / math.exp(usual)
-            reasons.append((3, abs(z), f"area {factor:.2g} times its neighbours' (z {z:+.1f})"))
+            reasons.append((3, abs(z), f"area {factor:.2g} times its neighbours' (z {z:+.1f})", "area"))
         z = max(spread[index][0], elongation[index][0], key=abs)
         if abs(z) > DEPARTS:
-            reasons.append((3, abs(z), f"shape unlike its neighbours' (z {z:+.1f})"))
+            reasons.append((3, abs(z), f"shape unlike its neighbours' (z {z:+.1f})", "shape"))
         z, _ = doubt[index]
         if seen.uncertainty is not None and (seen.uncertainty >= UNSURE or z > DEPARTS):
-            reasons.append((2, seen.uncertainty, f"uncertain ({seen.uncertainty:.2f})"))
+            reasons.append((2, seen.uncertainty, f"uncertain ({seen.uncertainty:.2f})", "uncertain"))
         if seen.edges:
-            reasons.append((1, len(seen.edges), f"touches the frame: {', '.join(seen.edges)}"))
+            reasons.append((1, len(seen.edges), f"touches the frame: {', '.join(seen.edges)}", "frame"))
         reasons.sort(reverse=True)
         rank = reasons[0][:2] if reasons else (0, -float(index))
-        found.append(Finding(seen, tuple(sentence for _, _, sentence in reasons), rank))
+        sentences, kinds = tuple(reason[2] for reason in reasons), tuple(reason[3] for reason in reasons)
+        found.append(Finding(seen, sentences, rank, kinds))
     return found
 
 

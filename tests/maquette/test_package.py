@@ -45,7 +45,9 @@ def test_the_client_needs_grpc_protobuf_and_tenacity() -> None:
         "pyarrow",
         "rich",
         "services",
+        "starlette",
         "typer",
+        "uvicorn",
         "watchfiles",
     ]
     script = f"import sys; sys.modules.update(dict.fromkeys({others})); import maquette; maquette.Client('localhost').close()"
@@ -86,3 +88,11 @@ def test_without_its_extra_the_command_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "maquette: the command line needs typer: pip install 'maquette-serving[cli]'.\n"
+
+
+def test_without_its_extra_the_page_says_what_to_install() -> None:
+    script = "import sys; sys.modules['uvicorn'] = None; from maquette.__main__ import main; main()"
+    words = [sys.executable, "-c", script, "review", "samples", "-o", "masks"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "maquette: maquette review needs uvicorn: pip install 'maquette-serving[cli,review]'.\n"
