@@ -82,7 +82,7 @@ def test_a_photograph_over_both_transports(name: str, http: httpx.Client, channe
 
 def test_what_all_services_have_is_under_their_names(http: httpx.Client) -> None:
     for name in (kind.replace("_", "-") for kind in KINDS):
-        for page in ("livez", "readyz", "docs.json", "", "v1/model", "static_content/swagger-ui.css"):
+        for page in ("livez", "readyz", "docs.json", "docs", "", f"v1/models/{name}", "assets/icon.svg", "samples/statue.jpg"):
             assert http.get(f"/{name}/{page}").status_code == httpx.codes.OK, (name, page)
         assert http.get(f"/{name}/docs.json").json()["info"]["title"].endswith(name.replace("-", "_"))
 
