@@ -8,7 +8,7 @@ TRAINING_TESTS := $(sort $(dir $(wildcard tests/training/*/test_*.py)))
 # `make image-<service>` for each of these.
 IMAGES := classify cluster-assign embed-latent remove-background
 
-.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
+.PHONY: help setup setup-dev serve test lint proto proto-check proto-release clients web bench hostile soak photogrammetry samples clean k8s-check test-image test-cluster $(IMAGES:%=image-%) $(IMAGES:%=bento-%)
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ serve: setup  ## Run the four services in the foreground; Ctrl-C drains and stop
 	@MAQUETTE_MASK_MODEL="$${MAQUETTE_MASK_MODEL:-$$(ls -d "$${MAQUETTE_MODELS:-exported_models}"/remove_background/*/ 2>/dev/null | sort -V | tail -1)}" \
 	  exec $(BIN)/python -m services
 
-test: setup-dev lint proto-check clients  ## Lint, types, and the whole suite
+test: setup-dev lint proto-check clients web/node_modules/.installed  ## Lint, types, and the whole suite
 	$(BIN)/python -m pytest --ignore=tests/training
 	printf '%s\n' $(TRAINING_TESTS) | xargs -P 2 -I FOLDER $(BIN)/python -m pytest FOLDER
 
@@ -62,6 +62,15 @@ $(VENV)/clients/.installed: $(CLIENTS)/requirements.txt $(CLIENTS)/package.json 
 	$(VENV)/clients/bin/pip install -q -r $(CLIENTS)/requirements.txt
 	if command -v npm >/dev/null; then mkdir -p $(VENV)/node && cp $(CLIENTS)/package.json $(VENV)/node && npm install --silent --prefix $(VENV)/node; fi
 	@touch $@
+
+# The built pages are committed: only who changes them needs npm. A test compares them with a build of its own where there is npm.
+web: web/node_modules/.installed  ## Check and build the pages of web/ into the packages that serve them (npm)
+	@command -v npm >/dev/null || { echo 'web: npm is not installed; the pages in the packages stay as they are' >&2; exit 2; }
+	cd web && npm run --silent build
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	if command -v npm >/dev/null; then cd web && npm ci --silent --no-audit --no-fund; fi
+	@mkdir -p web/node_modules && touch $@
 
 # Ten minutes; `python -m benchmarks.peers --quick` takes one.
 bench: setup-dev  ## classify beside FastAPI and LitServe, then each service over both transports beside plain ONNX Runtime (Debian: apache2-utils)

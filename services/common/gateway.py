@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.common import errors, http, openapi, telemetry
+from services.common import errors, http, openapi, telemetry, website
 from services.common.admission import Lease
 from services.common.authorisation import authorise
 from services.common.http import ANSWER_HEADER, problem
@@ -19,9 +19,8 @@ from services.common.lifecycle import Lifecycle
 from services.common.operations import Operation
 from services.common.runtime import Runtime, State
 
-# Probes, scrapes and the API's own page: no key, no access log.
-_OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/docs.json", "/")
-_ASSETS = "/static_content/"
+# Probes, scrapes and the API's document: no key, no access log. The service's pages are beside them.
+_OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/docs.json")
 # The transport is given a large answer in pieces, so that what it has not sent yet is known.
 _PIECE = 256 * 1024
 
@@ -37,8 +36,9 @@ def application(runtime: Runtime[Any, Any, Any], operations: Sequence[Operation]
 
     settings = runtime.settings
     document = openapi.document(runtime.service, operations, settings.ports(runtime.service).http)
-    routes = http.routes(runtime.service, document, operations, runtime.probe, lifespan)
-    gateway = Gateway(routes, runtime, {operation.path: operation.label for operation in operations})
+    pages = website.pages(runtime.service)
+    routes = http.routes(pages, document, operations, runtime.probe, lifespan)
+    gateway = Gateway(routes, runtime, {operation.path: operation.label for operation in operations}, {*_OPEN_PATHS, *pages})
     if not settings.cors_origins:
         return gateway
     return CORSMiddleware(
@@ -52,10 +52,12 @@ def application(runtime: Runtime[Any, Any, Any], operations: Sequence[Operation]
 
 
 class Gateway:
-    """``methods`` maps a path to the RPC's name, the ``method`` label of metrics and logs."""
+    """``methods`` maps a path to the RPC's name, the ``method`` label of metrics and logs; ``open_paths`` ask for no key."""
 
-    def __init__(self, app: ASGIApp, runtime: Runtime[Any, Any, Any], methods: Mapping[str, str]) -> None:
-        self._app, self._runtime, self._methods = app, runtime, methods
+    def __init__(
+        self, app: ASGIApp, runtime: Runtime[Any, Any, Any], methods: Mapping[str, str], open_paths: Collection[str]
+    ) -> None:
+        self._app, self._runtime, self._methods, self._open_paths = app, runtime, methods, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,7 +67,7 @@ class Gateway:
         path = scope["path"]
         # Starlette raises for an unknown path or method where there is an application, and answers in text where there is none.
         scope["app"] = self
-        if path in _OPEN_PATHS or path.startswith(_ASSETS):
+        if path in self._open_paths:
             await _Exchange(telemetry.page(headers), self._runtime, scope, send).run(self._app, receive)
             return
         with telemetry.call(self._runtime.service, "http", self._methods.get(path, "other"), headers) as call:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
@@ -22,25 +20,17 @@ if TYPE_CHECKING:
 
 JSON, PNG, PROBLEM = "application/json", "image/png", "application/problem+json"
 ANSWER_HEADER = "X-Maquette-Answer"
-_ASSETS = "/static_content/"
-# Asks nobody but this service.
-_INDEX = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Maquette: {service}</title>
-<link rel="stylesheet" href="./static_content/swagger-ui.css">
-<div id="page"></div>
-<script src="./static_content/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({{url: "./docs.json", dom_id: "#page", validatorUrl: null}})</script>
-</html>
-"""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(
-    service: str, document: Mapping[str, Any], operations: Iterable[Operation], probe: Callable[[], None], lifespan: Any
+    pages: Mapping[str, Endpoint],
+    document: Mapping[str, Any],
+    operations: Iterable[Operation],
+    probe: Callable[[], None],
+    lifespan: Any,
 ) -> ASGIApp:
-    """The operations, and beside them probes, metrics and the API's page. ``probe`` raises ``NotReady``."""
+    """The operations, and beside them probes, metrics, the API's document and ``pages``. ``probe`` raises ``NotReady``."""
 
     async def live(_: Request) -> Response:
         return Response()
@@ -56,11 +46,8 @@ def routes(
     async def openapi(_: Request) -> Response:
         return JSONResponse(document)
 
-    async def index(_: Request) -> Response:
-        return HTMLResponse(_INDEX.format(service=service))
-
-    pages: dict[str, Endpoint] = {"/": index, "/livez": live, "/readyz": ready, "/metrics": metrics, "/docs.json": openapi}
-    every = [Route(path, page, methods=["GET"]) for path, page in (pages | _assets()).items()]
+    beside: dict[str, Endpoint] = {"/livez": live, "/readyz": ready, "/metrics": metrics, "/docs.json": openapi}
+    every = [Route(path, page, methods=["GET"]) for path, page in (beside | dict(pages)).items()]
     every += [Route(operation.path, operation.endpoint, methods=[operation.method]) for operation in operations]
     return Router(every, redirect_slashes=False, lifespan=lifespan)
 
@@ -125,21 +112,3 @@ def problem_body(error: errors.MaquetteError, request_id: str, status: int | Non
         "request_id": request_id,
     }
     return body | ({"retry_after": row.retry_after} if row.retry_after else {})
-
-
-def _assets() -> dict[str, Endpoint]:
-    """Swagger's page, which travels in BentoML's package, read once."""
-    package = importlib.util.find_spec("bentoml")
-    assert package and package.origin
-    folder = Path(package.origin).parent / "_internal" / "server" / "static_content"
-
-    def page(name: str, media_type: str) -> Endpoint:
-        content = (folder / name).read_bytes()
-
-        async def respond(_: Request) -> Response:
-            return Response(content, media_type=media_type)
-
-        return respond
-
-    kinds = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
-    return {_ASSETS + name: page(name, kind) for name, kind in kinds.items()}

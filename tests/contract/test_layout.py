@@ -94,6 +94,8 @@ def test_a_service_has_all_its_parts(name: str) -> None:
         *(f"protos/maquette/{name}/v1/{name}{end}" for end in (".proto", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py")),
         *(f"training/{name}/{module}.py" for module in ("train", "evaluate", "export")),
         f"training/{name}/README.md",
+        f"web/pages/{name}.html",
+        f"services/common/web/{name}.html",
     ]
     assert not [part for part in parts if not (ROOT / part).is_file()]
     assert list((ROOT / "tests" / "services" / name).glob("test_*.py"))

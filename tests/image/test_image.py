@@ -89,6 +89,8 @@ def test_it_answers_a_photograph_over_both_transports(pod: Pod) -> None:
     assert message.model_version == manifest["version"]
     model = pod.http.get("/v1/model").json()["model"]
     assert model["sha256"] == manifest["files"]["model.onnx"]
+    for page in ("/", "/docs", "/samples/statue.jpg"):
+        assert pod.http.get(page).status_code == httpx.codes.OK, page
 
 
 def test_a_very_large_photograph_fits_the_memory_limit(start: Callable[..., Pod]) -> None:

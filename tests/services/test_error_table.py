@@ -159,7 +159,7 @@ def test_the_key_guards_questions_and_streams_and_not_probes(strict: Served) -> 
     with pytest.raises(grpc.RpcError) as caught:
         list(strict.stub.ClassifyStream(iter([strict.kind.item("1", GOOD)])))
     assert Refused.from_grpc(caught.value).code == "UNAUTHENTICATED"
-    for path in ("/livez", "/readyz", "/metrics", "/docs.json", "/"):
+    for path in ("/livez", "/readyz", "/metrics", "/docs.json", "/", "/docs", "/assets/base.css", "/samples/statue.jpg"):
         assert strict.http.get(path).status_code == httpx.codes.OK, path
     assert KEY not in strict.log
 

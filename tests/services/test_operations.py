@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -62,15 +63,16 @@ class TestPages:
                 answer = served.http.request(method, path, **body)
                 assert answer.status_code == httpx.codes.OK, (method, path, answer.text)
 
-    def test_page_shows_the_document_and_asks_nobody_else(self, served: Served) -> None:
-        page = served.http.get("/")
+    @pytest.mark.parametrize("path", ["/", "/docs"])
+    def test_pages_ask_nobody_else(self, served: Served, path: str) -> None:
+        """What is on them: tests/pages."""
+        page = served.http.get(path)
         assert page.headers["content-type"].startswith("text/html")
-        assert "docs.json" in page.text
-        assert "http://" not in page.text
-        assert "https://" not in page.text
-        for reference in page.text.replace("'", '"').split('"'):
-            if reference.startswith("./static_content/"):
-                assert served.http.get(reference).status_code == httpx.codes.OK, reference
+        references = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert len(references) >= 3
+        for reference in references:
+            assert reference.startswith("./assets/")
+            assert served.http.get(reference).status_code == httpx.codes.OK, reference
 
 
 class TestMetrics:
