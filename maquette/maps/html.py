@@ -1,8 +1,8 @@
 """One HTML file with a map of works: pictures, script and style are in it, and it asks no network for anything.
 
-``templates/page.html`` is its template; its script and style are built from the repository's ``web/src/map`` into ``web/``; this
-module gives them their data. What the user's files say reaches the page escaped or as JSON, and the page's content security policy
-runs no script but that one.
+``templates/page.html`` is its template; its script and style are built from the repository's ``web/src/map`` into ``web/``;
+this module gives them their data. What the user's files say reaches the page escaped or as JSON, and the page's content
+security policy runs no script but that one.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 /** What is drawn: the works by deck.gl in WebGL, axes under them and contours, names and the lasso over them as SVG. */
 import { Deck, OrthographicView } from "@deck.gl/core";
 import { IconLayer } from "@deck.gl/layers";
-import { $, ALL, CHOSEN, code, colour, D, el, ends, grid, layouts, like, members, N, number, P, shape, shown, state, svg } from "./data";
+import { $, ALL, CHOSEN, code, colour, D, ends, grid, layouts, like, members, N, number, P, shape, shown, state, svg } from "./data";
+import { PointsLayer } from "./points";
 import { contour } from "./shapes";
 import { atlas, drawn, ROOM, want } from "./tiles";
 
 const { view } = state;
 const REST = 140; // ms without a move until pictures are placed anew
-const CELL = 64; // pixels of a mark in its texture
 let deck: Deck<OrthographicView> | null = null;
 let dirty = false;
 let moved = -REST;
@@ -25,32 +25,13 @@ export function start(): boolean {
     viewState: { target: [0, 0, 0], zoom: 0 },
     controller: false,
     useDevicePixels: Math.min(devicePixelRatio, 2),
-    deviceProps: { type: "webgl", webgl: { preserveDrawingBuffer: true } }, // so that what is drawn is printed
+    deviceProps: { type: "webgl", webgl: { preserveDrawingBuffer: true, antialias: false } }, // so that what is drawn is printed
     onAfterRender: () => void frames.drawn++,
     layers: [],
   });
   return true;
 }
 
-// Four shapes, filled for works and hollow for references, white: deck.gl gives them the group's colour.
-const marks = ((): HTMLCanvasElement => {
-  const made = el("canvas", { width: 4 * CELL, height: 2 * CELL });
-  const p = made.getContext("2d")!;
-  [p.fillStyle, p.strokeStyle, p.lineWidth] = ["#fff", "#fff", 11];
-  for (let s = 0; s < 8; s++) {
-    const [x, y, r] = [((s % 4) + 0.5) * CELL, (Math.floor(s / 4) + 0.5) * CELL, [24, 21, 25, 28][s % 4]!];
-    p.beginPath();
-    if (s % 4 === 0) p.arc(x, y, r, 0, 7);
-    else if (s % 4 === 1) p.rect(x - r, y - r, 2 * r, 2 * r);
-    else for (const [u, v] of (s % 4 === 2 ? [[0, -r], [r, r * 0.8], [-r, r * 0.8]] : [[0, -r], [r, 0], [0, r], [-r, 0]]) as [number, number][]) p.lineTo(x + u, y + v);
-    p.closePath();
-    s < 4 ? p.fill() : p.stroke();
-  }
-  return made;
-})();
-const MARKS = Object.fromEntries([...Array(8).keys()].map((s) => [
-  `${s}`, { x: (s % 4) * CELL, y: Math.floor(s / 4) * CELL, width: CELL, height: CELL, mask: true },
-]));
 export function mark(g: number, reference: boolean): SVGElement {
   const s = shape(g);
   const made = svg("svg", { viewBox: "-8 -8 16 16", width: 16, height: 16, "aria-hidden": "true" });
@@ -120,6 +101,18 @@ export function move(): void {
   redraw();
 }
 
+// Where a frame takes long, for want of a GPU, a part of the works is drawn until the map rests; all of them then.
+const PART = 15000;
+let slow = false;
+let before = 0;
+function part(): number {
+  const now = performance.now();
+  const moving = now - moved < REST;
+  if (moving && now - before > 80 && now - before < 5000) slow = true;
+  before = moving ? now : Infinity;
+  return moving && slow ? PART : N;
+}
+
 let points = { key: "", data: [] as number[] };
 function draw(): void {
   const map = $("map");
@@ -131,7 +124,7 @@ function draw(): void {
   const key = [column.name, state.stamp].join();
   const some = chosen.size > 0;
   // The chosen ones last, over the others; works over references.
-  if (points.key !== key) points = { key, data: ALL.filter(shown).sort((a, b) => +chosen.has(a) - +chosen.has(b) || b - a) };
+  if (points.key !== key) points = { key, data: ALL.filter(shown).sort((a, b) => +chosen.has(a) - +chosen.has(b) || +(a < P) - +(b < P) || hash(a) - hash(b)) };
   const here = placed().filter((i) => Math.abs(sx(i) - state.width / 2) < state.width * 0.7 && Math.abs(sy(i) - state.height / 2) < state.height * 0.7).slice(0, ROOM);
   void want(here, redraw);
   const ready = here.filter((i) => drawn.get(i)?.height);
@@ -148,12 +141,11 @@ function draw(): void {
   deck?.setProps({
     viewState: { target: [view.x, view.y, 0], zoom: Math.log2(view.k) },
     layers: [
-      new IconLayer<number>({
-        id: "marks", data: points.data, iconAtlas: marks as never, iconMapping: MARKS, sizeBasis: "height",
-        getIcon: (i) => `${shape(code(i)) + (i < P ? 0 : 4)}`, getPosition: position,
-        getSize: N > 20000 ? 6 : N > 3000 ? 9 : 13,
+      new PointsLayer({
+        id: "marks", data: points.data, most: part(), size: N > 20000 ? 5 : N > 3000 ? 8 : 11, getPosition: position,
+        getShape: (i) => shape(code(i)) + (i < P ? 0 : 4),
         getColor: (i) => [...colour(code(i)), alpha(i)] as [number, number, number, number],
-        updateTriggers: { getIcon: key, getPosition: layout.name + column.name, getColor: key },
+        updateTriggers: { getShape: key, getPosition: layout.name + column.name, getColor: key },
       }),
       ...(atlas && ready.length ? [pictures("frames", true), pictures("pictures", false)] : []),
     ],

@@ -3,7 +3,7 @@ import { D, el, P } from "./data";
 
 const PER_SPRITE = D.across * D.across;
 const KEPT = 6; // decoded sprites, of 16 MB each
-const SIDE = 4096; // of the texture that holds what is seen
+const SIDE = D.tile > 64 ? 4096 : 2048; // of the texture that holds what is seen
 const ACROSS = Math.floor(SIDE / D.tile);
 export const ROOM = ACROSS * ACROSS;
 
@@ -41,6 +41,7 @@ const free: number[] = [];
 const sheet = el("canvas");
 let wanted: number[] = [];
 let busy = false;
+let shown = 0; // when the texture was last made
 export let atlas: ImageBitmap | null = null;
 export const drawn = new Map<number, { x: number; y: number; width: number; height: number }>();
 
@@ -54,7 +55,9 @@ export async function want(works: number[], ready: () => void): Promise<void> {
     const bitmap = await sprite(n);
     const keep = new Set(wanted);
     for (const i of wanted) if (!drawn.has(i) && Math.floor(i / PER_SPRITE) === n) draw(i, bitmap, keep);
+    if (performance.now() - shown < 400 && wanted.some((i) => !drawn.has(i))) continue; // a texture for several sprites
     atlas = await createImageBitmap(sheet);
+    shown = performance.now();
     ready();
   }
   busy = false;
