@@ -1,7 +1,8 @@
 """How fluently a map of many works moves in Chromium: ``python -m benchmarks.maps --works 100000``.
 
 Works are made: a mixture of nine Gaussians in the plane, and plain tiles as pictures. Chromium draws without a GPU
-(SwiftShader): after the first slow frames a part of the works is drawn while the map moves, and all of them once it rests. Beside it stands what the same browser draws of an empty page in the same run.
+(SwiftShader): after the first slow frames a part of the works is drawn while the map moves, and all of them once it rests.
+Beside it stands what the same browser draws of an empty page in the same run.
 """
 
 from __future__ import annotations
