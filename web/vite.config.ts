@@ -23,6 +23,13 @@ function builtInto(folder: string, pages: string[]): EnvironmentOptions {
   };
 }
 
+/** The script and the style that maquette.maps writes into the file of a map. */
+function map(): EnvironmentOptions {
+  const made = builtInto("maquette/maps/web", []);
+  const names = { entryFileNames: "map.js", assetFileNames: "map[extname]" };
+  return { ...made, build: { ...made.build, rolldownOptions: { input: "../src/map/main.ts", output: { ...names, codeSplitting: false } } } };
+}
+
 export default defineConfig({
   root: "pages",
   base: "./",
@@ -30,5 +37,6 @@ export default defineConfig({
   environments: {
     client: builtInto("services/common/web", ["classify", "cluster_assign", "embed_latent", "remove_background", "docs"]),
     review: builtInto("maquette/review/web", ["review"]),
+    map: map(),
   },
 });

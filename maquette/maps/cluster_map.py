@@ -15,6 +15,7 @@ from maquette.maps.html import Column, Page, Section
 
 NEAREST = 8
 _SHOWN = 6  # works of a group that a card shows
+_SAME = 0.01  # distance up to which a work is taken for the reference work: the same photograph, perhaps encoded anew
 # Kaufman and Rousseeuw, Finding groups in data, 1990, chapter 2: below a quarter no structure was found, above a half it was.
 _WEAK, _REASONABLE = 0.25, 0.5
 
@@ -99,10 +100,14 @@ class Card:
 def _cards(clusters: Sequence[Any], of: list[int], records: list[Any]) -> list[Card]:
     q = np.array([record["assignments"][0]["q"] for record in records])
     numbers = np.array(of)
-    return [_card(cluster, numbers, q, records) for cluster in clusters]
+    here = {
+        one["id"]: work for work, record in enumerate(records) for one in record["neighbours"][:1] if one["distance"] <= _SAME
+    }
+    return [_card(cluster, numbers, q, records, here) for cluster in clusters]
 
 
-def _card(cluster: Any, numbers: Any, q: Any, records: list[Any]) -> Card:
+def _card(cluster: Any, numbers: Any, q: Any, records: list[Any], here: dict[str, int]) -> Card:
+    """``here`` are the reference works that are also works of this collection, and so have a picture."""
     members = np.flatnonzero(numbers == cluster.id)
     best = members[np.argsort(-q[members], kind="stable")].tolist()
     between = sum(bool(records[work]["between"]) for work in best)
@@ -111,13 +116,21 @@ def _card(cluster: Any, numbers: Any, q: Any, records: list[Any]) -> Card:
         share = len(best) / len(records)
         said = f"{len(best):,} works here ({share:.1%}); median q {np.median(q[members]):.2f}; {between:,} between groups."
     least = best[: -_SHOWN - 1 : -1] if len(best) > _SHOWN else []
+    files = (("Exemplars", list(cluster.exemplars)), ("Outliers", list(cluster.outliers)))
+    pictures = [
+        (f"{title} of the reference collection", [here[name] for name in names if name in here]) for title, names in files
+    ]
     return Card(
         f"Group {cluster.id}",
         [said],
-        [("Most typical here", best[:_SHOWN]), ("Least sure here", least)],
+        [("Most typical here", best[:_SHOWN]), ("Least sure here", least), *pictures],
         f"In the reference collection: {cluster.size:,} works, silhouette {cluster.silhouette:.2f} "
         f"({_verdict(cluster.silhouette)}).",
-        [("Exemplars", list(cluster.exemplars)), ("Outliers", list(cluster.outliers))],
+        [
+            (f"{title}, not among these works", rest)
+            for title, names in files
+            if (rest := [one for one in names if one not in here])
+        ],
     )
 
 

@@ -1,7 +1,8 @@
 """One HTML file with a map of works: pictures, script and style are in it, and it asks no network for anything.
 
-``web/page.html`` is its template, ``web/map.js`` and ``web/panel.js`` its script; this module gives them their data. What the
-user's files say reaches the page escaped or as JSON, and the page's content security policy runs no script but that one.
+``templates/page.html`` is its template; its script and style are built from the repository's ``web/src/map`` into ``web/``;
+this module gives them their data. What the user's files say reaches the page escaped or as JSON, and the page's content
+security policy runs no script but that one.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A part below the map: ``kind`` is a macro of ``web/sections.html``, which shows ``body``."""
+    """A part below the map: ``kind`` is a macro of ``templates/sections.html``, which shows ``body``."""
 
     title: str
     kind: Literal["sentences", "facts", "table", "cards"]
@@ -105,8 +106,7 @@ def write(path: Path, page: Page, advance: Callable[[], None] = lambda: None) ->
         sprites.add(picture)
         advance()
     web = files("maquette.maps") / "web"
-    script = "".join((web / name).read_text("utf-8") for name in ("map.js", "panel.js"))
-    style = (web / "page.css").read_text("utf-8")
+    script, style = ((web / name).read_text("utf-8") for name in ("map.js", "map.css"))
     filled = (
         _environment()
         .get_template("page.html")
@@ -125,7 +125,7 @@ def write(path: Path, page: Page, advance: Callable[[], None] = lambda: None) ->
 
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("maquette.maps", "web"),
+        loader=PackageLoader("maquette.maps", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -29,14 +29,21 @@ class Layout:
 def layouts(vectors: Array) -> Iterator[Layout]:
     """Arrangements of float32 [works, dimensions]: t-SNE where openTSNE is installed, and the first two principal components.
 
-    There is no t-SNE of few works, nor of works that lie on one line or in one place.
+    There is no t-SNE of few works, nor of works that lie on one line or in one place; the components' note says so then.
     """
     components, shares = principal_components(vectors)
-    if importlib.util.find_spec("openTSNE") and len(vectors) > 3 * PERPLEXITY and shares[1] > 1e-9:
+    without = ""
+    if not importlib.util.find_spec("openTSNE"):
+        without = " No t-SNE: pip install 'maquette-serving[report]' brings openTSNE, which computes it."
+    elif len(vectors) <= 3 * PERPLEXITY:
+        without = f" No t-SNE: it wants more than {3 * PERPLEXITY} works."
+    elif shares[1] <= 1e-9:
+        without = " No t-SNE: the works lie on one line or in one place."
+    else:
         note = "t-SNE: neighbours stay neighbours. The sizes of clumps and the distances between them mean nothing."
         yield Layout("t-SNE", _tsne(vectors), note)
     shown = f"{shares.sum():.0%}"
-    note = f"Principal components: distances are true, but of {shown} of the variance; the rest is flattened."
+    note = f"Principal components: distances are true, but of {shown} of the variance; the rest is flattened.{without}"
     axes = (f"component 1 ({shares[0]:.0%} of the variance)", f"component 2 ({shares[1]:.0%})")
     yield Layout("Principal components", components, note, axes)
 

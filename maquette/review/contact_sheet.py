@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -52,6 +53,8 @@ class ContactSheet:
         template = _environment().from_string(files("maquette.review").joinpath(NAME).read_text("utf-8"))
         page = template.generate(
             mark=_MARK,
+            style=_own("contact-sheet.css"),
+            script=_own("contact-sheet.js"),
             title=text(self.path.parent.absolute().name),
             total=len(findings),
             versions=", ".join(sorted({one.model_version for one in seen} - {""})),
@@ -92,7 +95,12 @@ def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["text"] = lambda value: text(str(value))
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    environment.filters["digest"] = lambda code: f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
     return environment
+
+
+def _own(name: str) -> str:
+    return files("maquette.review").joinpath(name).read_text("utf-8")
 
 
 def _state(path: Path) -> tuple[int, int] | None:

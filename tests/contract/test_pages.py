@@ -12,7 +12,7 @@ import pytest
 
 from tests.serving import ROOT
 
-BUILT = ("services/common/web", "maquette/review/web")
+BUILT = ("services/common/web", "maquette/review/web", "maquette/maps/web")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -45,6 +45,7 @@ def test_a_page_has_no_code_and_no_style_of_its_own(path: Path) -> None:
 def test_the_wheel_and_the_images_take_them_in() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert {"web/*", "web/assets/*"} <= set(project["tool"]["setuptools"]["package-data"]["maquette.review"])
+    assert {"templates/*", "web/*"} <= set(project["tool"]["setuptools"]["package-data"]["maquette.maps"])
     for path in (ROOT / "services").glob("*/bentofile.yaml"):
         assert {"services/common/web/*", "services/common/web/assets/*", "samples/*.*g"} <= {
             line.strip("- ") for line in path.read_text("utf-8").splitlines()

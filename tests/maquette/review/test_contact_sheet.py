@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from PIL import Image
+from playwright.sync_api import expect
 
+from tests.browser import chromium, findings
 from tests.maquette.conftest import Run
 from tests.maquette.server import Server
 
@@ -37,7 +39,8 @@ class Figures(HTMLParser):
             self.pictures.append(base64.b64decode(source.partition(",")[2]))
         elif tag == "a":
             self.links.append(values["href"] or "")
-        assert tag not in ("script", "link", "iframe")
+        assert tag not in ("link", "iframe")
+        assert tag != "script" or "src" not in values
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = self._inside and tag != "figure"
@@ -102,3 +105,26 @@ def test_a_sheet_that_cannot_be_written_costs_no_mask(maquette: Run, server: Ser
     assert done.returncode == 1
     assert "contact-sheet.html cannot be written" in done.stderr
     assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+
+
+def test_marks_are_kept_and_saved_as_a_list(maquette: Run, server: Server, folder: Path, tmp_path: Path) -> None:
+    maquette("mask", folder, "-o", "out", "--server", server.address)
+    sheet = tmp_path / "out" / "contact-sheet.html"
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', sheet.read_text())
+    assert policy and policy[1].startswith("default-src 'none'") and "unsafe" not in policy[1]
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+        trouble: list[str] = []
+        page.on("console", lambda line: trouble.append(line.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(sheet.as_uri())
+        page.get_by_label("Mark a.jpg").focus()
+        page.keyboard.press("Space")
+        page.reload()
+        expect(page.get_by_label("Mark a.jpg")).to_be_checked()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save the names").click()
+        assert Path(download.value.path()).read_text() == "a.jpg\n"
+        page.get_by_label("Size").fill("400")
+        assert findings(page) == []
+        assert trouble == []
