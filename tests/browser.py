@@ -37,7 +37,8 @@ def opened(browser: Browser, origin: str, ignored: str = "\0", **options: Any) -
 
     ``ignored``: a part of the console's lines that a test provokes itself, such as a status.
     """
-    context = browser.new_context(base_url=origin, accept_downloads=True, **options)
+    # Without motion colours change at once, and axe-core does not look while they do.
+    context = browser.new_context(base_url=origin, accept_downloads=True, reduced_motion="reduce", **options)
     page = context.new_page()
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
