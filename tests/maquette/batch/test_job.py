@@ -313,7 +313,7 @@ def test_a_kill_at_every_stage(server: Server, job_folders: tuple[Path, Path]) -
         for mask in results.glob("masks/*"):
             Image.open(mask).load()
     assert stages >= 8
-    assert len(server.seen.items) <= 4 + stages, "at most what was under way, and the part it was in, is asked again"
+    assert len(server.seen.items) <= 4 + 2 * stages, "at most what was under way, and the part of two it was in, is asked again"
     for _ in killed_at_every_change(results.parent, "maquette.batch.job", ["collect", results, "--shards", 1]):
         stages += 1
     records = [json.loads(line) for line in (results / "records.jsonl").read_text().splitlines()]
