@@ -66,7 +66,7 @@ def test_a_kill_at_every_stage_loses_nothing(server: Server, tmp_path: Path, maq
         reported = found["report.csv"] != b"an earlier report"
         if reported:
             assert len(found["report.csv"].splitlines()) == 3, touches
-        assert found.get("out/contact-sheet.html", b"</div>\n").endswith(b"</div>\n"), touches
+        assert found.get("out/contact-sheet.html", b"</script>").endswith(b"</script>"), touches
         stages.add(f"{bool(made)} {reported} {'out/contact-sheet.html' in found}")
         if done.returncode != -signal.SIGKILL:
             break
