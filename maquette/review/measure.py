@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 
 from maquette.folders.photographs import Photograph
 from maquette.maps.thumbnails import UNREADABLE, UPRIGHT, small
 from maquette.masks import png
 
 THUMBNAIL = 240  # pixels of the longer side
+_OUTLINE = (255, 214, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,11 @@ def _overlay(picture: Image.Image | None, mask: Image.Image) -> Image.Image:
         return mask.convert("RGB")
     # Blue and dark, yet still to be seen: what was cut off by mistake must be recognised.
     outside = Image.blend(picture, Image.new("RGB", picture.size, (30, 20, 110)), 0.72)
-    return Image.composite(picture, outside, mask.resize(picture.size, Image.Resampling.BILINEAR))
+    inside = mask.convert("L").resize(picture.size, Image.Resampling.BILINEAR)
+    shown = Image.composite(picture, outside, inside)
+    sharp = inside.point([0] * 128 + [255] * 128)
+    shown.paste(_OUTLINE, mask=ImageChops.subtract(sharp.filter(ImageFilter.MaxFilter(3)), sharp))
+    return shown
 
 
 def _jpeg(picture: Image.Image | None) -> bytes:

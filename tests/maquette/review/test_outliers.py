@@ -103,6 +103,9 @@ def test_a_disc_is_measured(tmp_path: Path) -> None:
         inside, outside = thumbnail.getpixel((120, 90)), thumbnail.getpixel((5, 175))
         assert inside == pytest.approx((120, 120, 120), abs=8)
         assert isinstance(outside, tuple) and outside[2] > 1.4 * outside[0]
+        # The disc's left edge lies at 60 of 240, in its yellow outline.
+        red, _, blue = np.asarray(thumbnail).astype(int)[90, 57:62].max(0)[:3] - np.asarray(thumbnail).astype(int)[90, 40]
+        assert red > 100 > blue
 
 
 def test_shape_keeps_through_size_and_place(tmp_path: Path) -> None:
